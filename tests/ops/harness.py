@@ -1,0 +1,186 @@
+"""Judges one operator: NumPy reference = host C under ASan and UBSan = the tflite-micro oracle, on random cases.
+
+All cases of an operator go into one C program (one translation unit), so that 200 cases cost one compilation.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from intaglio import interpret, pipeline
+from intaglio.emit import tflite as writer
+from intaglio.graph import DTYPES, INT_RANGE, Graph, Node, Quant, Tensor, constant, verify
+from intaglio.manifest import Manifest
+from intaglio.ops.base import Op
+
+Make = Callable[[np.random.Generator], Graph]
+SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+
+
+def act(rng, name, shape, dtype="int8", scale=None, zero_point=None) -> Tensor:
+    """An activation with random quantization unless given; float32 has none."""
+    if dtype == "float32":
+        return Tensor(name, tuple(shape), dtype)
+    lo, hi = INT_RANGE[dtype]
+    if scale is None:
+        scale = float(np.float32(np.exp(rng.uniform(np.log(1e-3), np.log(0.5)))))
+    if zero_point is None:
+        zero_point = int(rng.choice([lo, hi, 0, int(rng.integers(lo, hi + 1))])) if dtype != "int16" else 0
+    return Tensor(name, tuple(int(d) for d in shape), dtype, Quant((float(np.float32(scale)),), (zero_point,)))
+
+
+def const(name, array, quant=None) -> Tensor:
+    return constant(name, np.asarray(array), quant)
+
+
+def graph_of(op: Op, ins, outs) -> Graph:
+    """One node; non-constant inputs become graph inputs."""
+    tensors = {t.name: t for t in (*ins, *outs) if t is not None}
+    inputs = tuple(dict.fromkeys(t.name for t in ins if t is not None and not t.is_const))
+    node = Node(op.name, op, tuple("" if t is None else t.name for t in ins), tuple(t.name for t in outs))
+    return verify(Graph("case", (node,), tensors, inputs, tuple(t.name for t in outs)), "float")
+
+
+def inputs_for(graph: Graph, rng, random: int = 2) -> list[list[np.ndarray]]:
+    """Random inputs, then everything at the minimum, at the maximum, and alternating."""
+    rows = []
+    for kind in ["random"] * random + ["low", "high", "mixed"]:
+        row = []
+        for name in graph.inputs:
+            t = graph.tensors[name]
+            if t.dtype == "float32":
+                span = {"random": 4.0, "low": 1e4, "high": 1e-4, "mixed": 60.0}[kind]
+                row.append(rng.uniform(-span, span, t.shape).astype(np.float32))
+                continue
+            lo, hi = INT_RANGE[t.dtype]
+            if kind == "random":
+                x = rng.integers(lo, hi + 1, t.shape)
+            elif kind == "mixed":
+                x = rng.choice([lo, hi], t.shape)
+            else:
+                x = np.full(t.shape, lo if kind == "low" else hi)
+            row.append(np.asarray(x, DTYPES[t.dtype]))
+        rows.append(row)
+    return rows
+
+
+def check_cases(make_case: Make, cases: int = 200, seed: int = 1, oracle: bool = True) -> None:
+    """Fails naming seed, case and first differing element."""
+    graphs, feeds = [], []
+    for i in range(cases):
+        rng = np.random.default_rng([seed, i])
+        graph = replace(make_case(rng), name=f"case_{i}")
+        graphs.append(graph)
+        feeds.append(inputs_for(graph, rng))
+    expected = []
+    for i, (graph, rows) in enumerate(zip(graphs, feeds, strict=True)):
+        problems = [p for n in graph.nodes for p in n.op.check(graph.ins(n), graph.outs(n))]
+        assert not problems, f"seed {seed} case {i}: the test made a case that check refuses: {problems}"
+        expected.append([interpret.step(graph, row, {})[0] for row in rows])
+    compare("host C", graphs, feeds, expected, host_c(graphs, feeds), seed)
+    if oracle:
+        compare("oracle", graphs, feeds, expected, tflm(graphs, feeds), seed)
+
+
+def compare(what, graphs, feeds, expected, found, seed) -> None:
+    for i, graph in enumerate(graphs):
+        for r, (want, got) in enumerate(zip(expected[i], found[i], strict=True)):
+            for k, (a, b) in enumerate(zip(want, got, strict=True)):
+                assert a.dtype == b.dtype and a.size == b.size, f"case {i}: {a.dtype}{a.shape} vs {b.dtype}{b.shape}"
+                same = a.ravel().view(np.uint8) == b.ravel().view(np.uint8)
+                if not same.all():
+                    at = int(np.flatnonzero(~same)[0]) // a.dtype.itemsize
+                    node = graph.nodes[0]
+                    shapes = [(n, t.shape, t.dtype, t.quant) for n, t in graph.tensors.items()]
+                    raise AssertionError(
+                        f"seed {seed} case {i} input {r} output {k}: NumPy and {what} differ at element {at}: "
+                        f"{a.ravel()[at]} and {b.ravel()[at]}; {int((~same).sum())} bytes differ\n{node.op}\n{shapes}"
+                    )
+
+
+def tflm(graphs, feeds):
+    """The oracle's outputs. TFLM checks alignment and lifetimes itself; each case is a model of one operator."""
+    from tflite_micro.python.tflite_micro import runtime
+
+    results = []
+    for graph, rows in zip(graphs, feeds, strict=True):
+        interpreter = runtime.Interpreter.from_bytes(writer.write(graph), arena_size=2_000_000)
+        outs = []
+        for row in rows:
+            for k, x in enumerate(row):
+                interpreter.set_input(x, k)
+            interpreter.invoke()
+            outs.append([np.array(interpreter.get_output(k)) for k in range(len(graph.outputs))])
+        results.append(outs)
+    return results
+
+
+def host_c(graphs, feeds):
+    """Outputs of the emitted C, compiled by gcc with ASan and UBSan, all cases in one program."""
+    with tempfile.TemporaryDirectory() as tmp:
+        folder = Path(tmp)
+        sources: set[str] = set()
+        calls, includes = [], []
+        for graph in graphs:
+            files = pipeline.compile_graph(graph, "host")
+            for name, body in files.items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_bytes(body)
+            sources |= {n for n in files if n.startswith("kernels/") and n.endswith(".c")}
+            includes.append(f'#include "{graph.name}.c"')
+            manifest = Manifest.model_validate_json(files["intaglio.json"])
+            calls.append(_call(manifest))
+        # Buffers come from malloc, sized exactly, so that ASan sees the first byte read or written outside.
+        main = (
+            "#include <stdio.h>\n#include <stdlib.h>\n" + "\n".join(includes) + "\n"
+            "static void *get(size_t n) { void *p = malloc(n); if (fread(p, 1, n, stdin) != n) exit(3); return p; }\n"
+            "static void put(void *p, size_t n) { fwrite(p, 1, n, stdout); free(p); }\n"
+            + "".join(f"static void f{i}(void) {{ {c} }}\n" for i, c in enumerate(calls))
+            + "int main(void) {\n"
+            + "".join(f"for (int i = 0; i < {len(feeds[i])}; i++) f{i}();\n" for i in range(len(graphs)))
+            + "return 0; }\n"
+        )
+        (folder / "main.c").write_text(main)
+        command = ["gcc", *SANITIZE, *STRICT, "-I.", "-Ikernels", "main.c", *sorted(sources), "-lm", "-o", "prog"]
+        built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr[:3000]
+        data = b"".join(x.tobytes() for rows in feeds for row in rows for x in row)
+        ran = subprocess.run([folder / "prog"], input=data, capture_output=True, timeout=120)
+        assert ran.returncode == 0, ran.stderr.decode()[:3000]
+        return _split(ran.stdout, graphs, feeds)
+
+
+def _call(m: Manifest) -> str:
+    name = m.model
+    parts = [f"{p.ctype} *a{i} = ({p.ctype} *)get({p.nbytes});" for i, p in enumerate(m.inputs)]
+    parts += [f"{p.ctype} *b{i} = ({p.ctype} *)malloc({p.nbytes});" for i, p in enumerate(m.outputs)]
+    arguments = [f"a{i}" for i in range(len(m.inputs))] + [f"b{i}" for i in range(len(m.outputs))]
+    parts.append(f"{name}_run({', '.join(arguments)});")
+    parts += [f"free(a{i});" for i in range(len(m.inputs))]
+    parts += [f"put(b{i}, {p.nbytes});" for i, p in enumerate(m.outputs)]
+    return " ".join(parts)
+
+
+def _split(raw: bytes, graphs, feeds):
+    results, at = [], 0
+    for graph, rows in zip(graphs, feeds, strict=True):
+        outs = []
+        for _ in rows:
+            row = []
+            for n in graph.outputs:
+                t = graph.tensors[n]
+                row.append(np.frombuffer(raw, DTYPES[t.dtype], t.size, at).reshape(t.shape))
+                at += t.nbytes
+            outs.append(row)
+        results.append(outs)
+    assert at == len(raw), f"the program wrote {len(raw)} bytes, {at} were expected"
+    return results
+
+

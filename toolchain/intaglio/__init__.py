@@ -1,0 +1,1 @@
+"""intaglio engraves neural networks into firmware."""

@@ -1,0 +1,339 @@
+"""A .tflite file -> Graph. The flatbuffer is hostile until checked: no length is believed beyond the file's size.
+
+Format: the TFLite schema (tensorflow/compiler/mlir/lite/schema/schema.fbs), read with the `tflite` package. What each
+operator means is in ops/: `from_tflite` of the class that claims the builtin operator.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import tflite
+
+from ..errors import GraphError, ModelError, UnsupportedError
+from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, verify
+from ..ops import by_tflite
+from ..ops.base import Refuse
+from ..ops.unsupported import Unsupported
+from .tflite_state import StateReader, initial_values
+
+MAX_ELEMENTS = 1 << 28
+"""Largest tensor taken: 256 M elements is beyond any board, and keeps a damaged shape from asking for all memory."""
+MAX_RANK = 8
+_DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, UnicodeDecodeError)
+
+
+def _names(enum: type) -> dict[int, str]:
+    return {v: k for k, v in vars(enum).items() if isinstance(v, int)}
+
+
+BUILTINS = _names(tflite.BuiltinOperator)
+OPTIONS = _names(tflite.BuiltinOptions)
+TYPES = _names(tflite.TensorType)
+_DTYPE_OF = {"FLOAT32": "float32", "INT8": "int8", "UINT8": "uint8", "INT16": "int16", "INT32": "int32"}
+# What a tensor of another type is stood in by, so that inspect can go on; the nodes that touch it are refused.
+_STAND_IN = "int8"
+
+
+@contextmanager
+def damage(where: str, what: str) -> Iterator[None]:
+    """Turn what the flatbuffer accessors raise on a damaged file into a ModelError."""
+    try:
+        yield
+    except _DAMAGE as e:
+        raise ModelError(where, f"the file is damaged: cannot read {what} ({e})", "", "Export the model again") from e
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteNode:
+    """One operator of the file, as `Op.from_tflite` sees it."""
+
+    name: str
+    builtin: str
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    operator: Any
+
+    def options(self, table: str) -> Any:
+        """The options table, e.g. `Conv2DOptions`; where the file has none, one with the schema's defaults."""
+        cls = getattr(tflite, table)
+        raw = self.operator.BuiltinOptions()
+        if raw is None or self.operator.BuiltinOptionsType() == 0:
+            return _defaults(cls)
+        found = OPTIONS.get(self.operator.BuiltinOptionsType(), "an unknown table")
+        if found != table:
+            raise Refuse(f"its options are {found}, not {table}")
+        options = cls()
+        options.Init(raw.Bytes, raw.Pos)
+        return options
+
+    def const(self, index: int) -> Array:
+        """The value of input `index`, which must be a constant of the file."""
+        t = self.inputs[index] if index < len(self.inputs) else None
+        if t is None or t.data is None:
+            raise Refuse(f"input {index} must be a constant, but it is computed at run time")
+        return t.data
+
+    def ints(self, index: int) -> tuple[int, ...]:
+        """Input `index` as a flat tuple of integers."""
+        data = self.const(index)
+        if data.dtype.kind not in "iu":
+            raise Refuse(f"input {index} must hold integers, but it is {data.dtype}")
+        return tuple(int(v) for v in data.ravel())
+
+    def activation(self, code: int) -> Any:
+        """A fused activation's name; raises Refuse for TANH and SIGN_BIT, which no int8 kernel fuses."""
+        names = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
+        if code not in names:
+            raise Refuse(f"its fused activation (code {code}) is not NONE, RELU, RELU_N1_TO_1 or RELU6")
+        return names[code]
+
+
+def _defaults(cls: Any) -> Any:
+    b = flatbuffers.Builder(16)
+    b.StartObject(0)
+    b.Finish(b.EndObject())
+    buf = bytes(b.Output())
+    table = cls()
+    table.Init(buf, struct.unpack_from("<I", buf)[0])
+    return table
+
+
+def load(path: Path | str) -> Graph:
+    """Read a .tflite file.
+
+    Returns: a verified Graph, float or quantized as the file is; a batch of -1 is taken as 1.
+    Raises: ModelError for an unreadable or damaged file, UnsupportedError listing everything unsupported at once.
+    """
+    graph = read(path)
+    problems = [
+        f"{n.op.kind} ({n.name}): {n.op.reason}" for n in graph.nodes if isinstance(n.op, Unsupported)
+    ]
+    if problems:
+        raise UnsupportedError(str(path), problems, "`intaglio ops` lists what is supported")
+    try:
+        return verify(graph, "float")
+    except GraphError as e:
+        raise ModelError(str(path), f"the model contradicts itself: {e}") from e
+
+
+def read(path: Path | str) -> Graph:
+    """Like `load`, but an unsupported node becomes an `Unsupported` operator, for `inspect`."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise ModelError(str(path), f"cannot be read ({e.strerror})") from e
+    return parse(data, str(path), path.stem)
+
+
+def parse(data: bytes, where: str, name: str) -> Graph:
+    """Read the bytes of a .tflite file; `where` names it in errors."""
+    if len(data) < 8 or data[4:8] != b"TFL3":
+        found = "is empty" if not data else "is not a TensorFlow Lite model (no TFL3 identifier)"
+        raise ModelError(where, found, "a .tflite file", "Check that the download or export finished")
+    with damage(where, "the model"):
+        model = tflite.Model.GetRootAs(data, 0)
+        count = _length(model.SubgraphsLength(), data, where, "subgraphs")
+        if count < 1:
+            raise ModelError(where, "holds no subgraph")
+        _length(model.BuffersLength(), data, where, "buffers")
+        _length(model.OperatorCodesLength(), data, where, "operator codes")
+        return _Reader(model, data, where).graph(name)
+
+
+def _length(n: int, data: bytes, where: str, what: str, size: int = 4) -> int:
+    if n * size > len(data):
+        raise ModelError(where, f"the file is damaged: it claims {n} {what} in {len(data)} bytes")
+    return n
+
+
+class _Reader:
+    """Holds what the functions below share while one file is read."""
+
+    def __init__(self, model: Any, data: bytes, where: str) -> None:
+        self.model, self.data, self.where = model, data, where
+
+    def graph(self, name: str) -> Graph:
+        sub = self.model.Subgraphs(0)
+        tensors, foreign = self.tensors(sub)
+        inputs = self.indices(sub, "Inputs", len(tensors))
+        outputs = self.indices(sub, "Outputs", len(tensors))
+        if not outputs or -1 in inputs or -1 in outputs:
+            raise ModelError(self.where, "the model has no output, or an absent tensor among its inputs or outputs")
+        for i in (*inputs, *outputs):
+            if i in foreign:
+                raise UnsupportedError(self.where, [f"input or output {tensors[i].name} is {foreign[i]}"])
+        if len(set(inputs)) != len(inputs) or any(tensors[i].is_const for i in inputs):
+            raise ModelError(self.where, "an input is listed twice or is a constant")
+        states = StateReader(initial_values(self, self.model), self.where)
+        nodes: list[Node] = []
+        for i in range(_length(sub.OperatorsLength(), self.data, self.where, "operators")):
+            with damage(self.where, f"operator {i}"):
+                node = self.node(i, sub.Operators(i), tensors, foreign, states)
+            if node is not None:
+                nodes.append(node)
+        pool = {t.name: t for t in tensors} | {t.name: t for t in states.tensors()}
+        graph = Graph(
+            _identifier(name), (), pool, tuple(tensors[i].name for i in inputs), tuple(tensors[i].name for i in outputs)
+        )
+        return graph.with_nodes(nodes)
+
+    def node(
+        self, i: int, operator: Any, tensors: list[Tensor], foreign: dict[int, str], states: StateReader
+    ) -> Node | None:
+        builtin = self.builtin(operator)
+        ins = self.indices(operator, "Inputs", len(tensors))
+        outs = self.indices(operator, "Outputs", len(tensors))
+        if -1 in outs:
+            raise ModelError(self.where, f"operator {i} ({builtin}) has an absent output")
+        state_node = states.node(i, builtin, operator, ins, outs, tensors)
+        if state_node is not None:
+            return state_node.node
+        node_name = tensors[outs[0]].name if outs else f"{builtin.lower()}_{i}"
+        view = TfliteNode(
+            node_name,
+            builtin,
+            tuple(None if k < 0 else tensors[k] for k in ins),
+            tuple(tensors[k] for k in outs),
+            operator,
+        )
+        strange = sorted({foreign[k] for k in (*ins, *outs) if k in foreign})
+        try:
+            if builtin not in by_tflite():
+                raise Refuse("no such operator in intaglio")
+            if strange:
+                raise Refuse(f"it has tensors of {', '.join(strange)}")
+            op, kept = by_tflite()[builtin].from_tflite(view)
+            names = tuple("" if k >= len(ins) or view.inputs[k] is None else tensors[ins[k]].name for k in kept)
+            while names and not names[-1]:
+                names = names[:-1]
+            found = [(tuple(s), d) for s, d in op.infer([tensors[ins[k]] if n else None for k, n in zip(kept, names, strict=False)], view.outputs)]
+            declared = [(t.shape, t.dtype) for t in view.outputs]
+            if found != declared:
+                raise Refuse(f"its outputs are declared {declared} but its inputs and attributes give {found}")
+        except (Refuse, GraphError) as e:
+            op = Unsupported(builtin, str(e))
+            names = tuple("" if k < 0 else tensors[k].name for k in ins)
+        except (*_DAMAGE, AssertionError, ZeroDivisionError) as e:
+            raise ModelError(self.where, f"operator {i} ({builtin}) is damaged: {e or type(e).__name__}") from e
+        return Node(node_name, op, names, tuple(tensors[k].name for k in outs))
+
+    def builtin(self, operator: Any) -> str:
+        index = operator.OpcodeIndex()
+        if not 0 <= index < self.model.OperatorCodesLength():
+            raise ModelError(self.where, f"an operator has code {index} of {self.model.OperatorCodesLength()}")
+        code = self.model.OperatorCodes(index)
+        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        if number == tflite.BuiltinOperator.CUSTOM:
+            custom = code.CustomCode()
+            return f"CUSTOM {custom.decode('utf-8', 'replace')[:40] if custom else ''}".strip()
+        return BUILTINS.get(number, f"BUILTIN_{number}")
+
+    def indices(self, owner: Any, what: str, limit: int) -> list[int]:
+        n = _length(getattr(owner, f"{what}Length")(), self.data, self.where, what.lower())
+        found = [int(getattr(owner, what)(k)) for k in range(n)]
+        for k in found:
+            if not -1 <= k < limit:
+                raise ModelError(self.where, f"the file is damaged: tensor index {k} of {limit}")
+        return found
+
+    def tensors(self, sub: Any) -> tuple[list[Tensor], dict[int, str]]:
+        """The subgraph's tensors, and by index the type of those that a Graph cannot hold."""
+        tensors: list[Tensor] = []
+        foreign: dict[int, str] = {}
+        taken: set[str] = set()
+        for i in range(_length(sub.TensorsLength(), self.data, self.where, "tensors")):
+            with damage(self.where, f"tensor {i}"):
+                raw = sub.Tensors(i)
+                name = (raw.Name() or b"").decode("utf-8", "replace")[:200] or f"tensor_{i}"
+                while name in taken:
+                    name = f"{name}_{i}"
+                taken.add(name)
+                tensor, strange = self.tensor(raw, name)
+                tensors.append(tensor)
+                if strange:
+                    foreign[i] = strange
+        return tensors, foreign
+
+    def tensor(self, raw: Any, name: str) -> tuple[Tensor, str]:
+        here = f"{self.where}, tensor {name}"
+        rank = _length(raw.ShapeLength(), self.data, here, "dimensions")
+        signature = [int(raw.ShapeSignature(k)) for k in range(_length(raw.ShapeSignatureLength(), self.data, here, "d"))]
+        if rank > MAX_RANK:
+            return Tensor(name, (), _STAND_IN), f"{rank} dimensions"  # type: ignore[arg-type]
+        shape = tuple(int(raw.Shape(k)) for k in range(rank))
+        # A dynamic batch is 1 on a device; any other dynamic size cannot be planned for.
+        if shape and shape[0] in (-1, 0):
+            shape = (1, *shape[1:])
+        type_name = TYPES.get(raw.Type(), f"type {raw.Type()}")
+        dtype = _DTYPE_OF.get(type_name)
+        strange = ""
+        if dtype is None:
+            strange, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
+        elif any(d == -1 for d in signature[1:]) or any(d < 1 for d in shape):
+            strange, shape = f"dynamic shape {signature or list(shape)}", ()
+        elif raw.Sparsity() is not None:
+            strange, shape = "sparse encoding", ()
+        elif math.prod(shape) > MAX_ELEMENTS:
+            raise ModelError(here, f"has shape {list(shape)}", f"{MAX_ELEMENTS} elements at most")
+        if strange:
+            return Tensor(name, shape, dtype), strange  # type: ignore[arg-type]
+        return Tensor(name, shape, dtype, self.quant(raw, here, dtype), self.buffer(raw, here, shape, dtype)), ""  # type: ignore[arg-type]
+
+    def buffer(self, raw: Any, here: str, shape: tuple[int, ...], dtype: str) -> Array | None:
+        index = raw.Buffer()
+        if not 0 <= index < self.model.BuffersLength():
+            raise ModelError(here, f"refers to buffer {index} of {self.model.BuffersLength()}")
+        buffer = self.model.Buffers(index)
+        if buffer.Offset() > 1 or buffer.Size() > 1:
+            raise UnsupportedError(here, ["its data lies outside the flatbuffer (a model of over 2 GB)"])
+        n = buffer.DataLength()
+        if index == 0 or n == 0:
+            return None
+        _length(n, self.data, here, "bytes", 1)
+        raw_bytes = np.asarray(buffer.DataAsNumpy(), np.uint8)
+        expected = math.prod(shape) * DTYPES[dtype].itemsize
+        if n != expected or raw_bytes.size != n:
+            raise ModelError(here, f"has {n} bytes of data", f"{expected} for {dtype}{list(shape)}")
+        data = raw_bytes.copy().view(DTYPES[dtype]).reshape(shape)
+        data.setflags(write=False)
+        return data
+
+    def quant(self, raw: Any, here: str, dtype: str) -> Quant | None:
+        q = raw.Quantization()
+        if q is None or q.ScaleLength() == 0 or dtype == "float32":
+            return None
+        n = _length(q.ScaleLength(), self.data, here, "scales")
+        zn = _length(q.ZeroPointLength(), self.data, here, "zero points", 8)
+        scale = tuple(float(v) for v in np.atleast_1d(q.ScaleAsNumpy()))
+        zero = tuple(int(v) for v in np.atleast_1d(q.ZeroPointAsNumpy())) if zn else (0,) * n
+        if len(scale) != n or len(zero) != n:
+            raise ModelError(here, f"has {n} scales and {len(zero)} zero points", "as many of each")
+        if not all(math.isfinite(s) and s > 0 for s in scale):
+            bad = next(s for s in scale if not (math.isfinite(s) and s > 0))
+            raise ModelError(here, f"has the quantization scale {bad}", "a positive, finite number")
+        lo, hi = INT_RANGE[dtype]
+        if not all(lo <= z <= hi for z in zero):
+            raise ModelError(here, f"has a zero point outside {lo}..{hi}")
+        axis = None
+        if n > 1:
+            axis = int(q.QuantizedDimension())
+            dims = [int(raw.Shape(k)) for k in range(raw.ShapeLength())]
+            if not 0 <= axis < len(dims) or dims[axis] != n:
+                raise ModelError(here, f"has {n} scales along dimension {axis} of {dims}")
+        return Quant(scale, zero, axis)
+
+
+def _identifier(name: str) -> str:
+    """A file name as a C identifier: it prefixes every symbol of the generated code."""
+    clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_").lower() or "model"
+    return clean if not clean[0].isdigit() else f"m_{clean}"

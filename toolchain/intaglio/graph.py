@@ -1,0 +1,247 @@
+"""The one thing that flows through every stage: a Graph of Nodes and Tensors, all frozen.
+
+Layout is NHWC and the batch is 1. A Tensor gains facts as the stages go: data, quantization, its place in memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .errors import GraphError
+
+if TYPE_CHECKING:
+    from .ops.base import Call, Op
+
+DTypeName = Literal["float32", "int8", "uint8", "int16", "int32"]
+DTYPES: dict[str, np.dtype[Any]] = {n: np.dtype(n) for n in ("float32", "int8", "uint8", "int16", "int32")}
+INT_RANGE: dict[str, tuple[int, int]] = {
+    n: (int(np.iinfo(n).min), int(np.iinfo(n).max)) for n in ("int8", "uint8", "int16", "int32")
+}
+Array = np.ndarray[Any, np.dtype[Any]]
+Stage = Literal["float", "quantized", "lowered", "planned"]
+
+
+@dataclass(frozen=True)
+class Quant:
+    """real = scale * (q - zero_point), per tensor or per slice along `axis` (TFLite quantization specification).
+
+    `scale` holds float32 values and `zero_point` integers: one of each per tensor, or one per index of `axis`.
+    """
+
+    scale: tuple[float, ...]
+    zero_point: tuple[int, ...]
+    axis: int | None = None
+
+    @property
+    def per_tensor(self) -> bool:
+        return len(self.scale) == 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor's bytes are at run time.
+
+    `arena`: `offset` bytes into the arena. `input` / `output`: the caller's buffer number `index`.
+    `const`: the flash array of the constant called `of`.
+    """
+
+    kind: Literal["arena", "input", "output", "const"]
+    offset: int = 0
+    index: int = 0
+    of: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A named array. `data` makes it a constant, unless `state` is set: then `data` is what a reset puts there."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DTypeName
+    quant: Quant | None = None
+    data: Array | None = None
+    state: bool = False
+    place: Place | None = None
+
+    @property
+    def is_const(self) -> bool:
+        return self.data is not None and not self.state
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * DTYPES[self.dtype].itemsize
+
+    @property
+    def scale(self) -> float:
+        """The per-tensor scale, as the float32 it is in a file. Raises GraphError when there is none."""
+        return self._per_tensor().scale[0]
+
+    @property
+    def zero_point(self) -> int:
+        return self._per_tensor().zero_point[0]
+
+    def _per_tensor(self) -> Quant:
+        if self.quant is None or not self.quant.per_tensor:
+            found = "no quantization" if self.quant is None else "per-channel quantization"
+            raise GraphError(f"tensor {self.name}", found, "one scale and one zero point")
+        return self.quant
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operator applied to named tensors. An absent optional input is the empty string.
+
+    `calls` are filled in by lowering: the C functions and their constant arguments. A view (RESHAPE) whose output
+    the planner puts where its input is keeps none.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    calls: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in execution order, tensors by name, and the names of the graph's inputs and outputs.
+
+    `arena_bytes` is known once the graph is planned; `peak` names the node at which the arena is fullest.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    arena_bytes: int | None = None
+    peak: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def ins(self, node: Node) -> list[Tensor | None]:
+        """The node's input tensors, None for an absent optional one."""
+        return [self.tensors[n] if n else None for n in node.inputs]
+
+    def outs(self, node: Node) -> list[Tensor]:
+        return [self.tensors[n] for n in node.outputs]
+
+    def states(self) -> list[Tensor]:
+        """The tensors that keep their value between two inferences, in a stable order."""
+        return [t for t in self.tensors.values() if t.state]
+
+    def consumers(self, name: str) -> list[Node]:
+        return [n for n in self.nodes if name in n.inputs]
+
+    def producer(self, name: str) -> Node | None:
+        return next((n for n in self.nodes if name in n.outputs), None)
+
+    def with_nodes(self, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
+        """The same graph with other nodes; tensors that nothing refers to any more are dropped."""
+        nodes = tuple(nodes)
+        pool = dict(self.tensors if tensors is None else tensors)
+        used = {n for node in nodes for n in (*node.inputs, *node.outputs) if n}
+        used.update(self.inputs, self.outputs)
+        return replace(self, nodes=nodes, tensors={k: t for k, t in pool.items() if k in used})
+
+    def macs(self) -> int:
+        return sum(n.op.macs(self.ins(n), self.outs(n)) for n in self.nodes)
+
+
+def constant(name: str, data: Array, quant: Quant | None = None) -> Tensor:
+    """A constant tensor; the array is made contiguous and read-only."""
+    data = np.ascontiguousarray(data).reshape(np.shape(data))
+    data.setflags(write=False)
+    dtype = data.dtype.name
+    if dtype not in DTYPES:
+        raise GraphError(f"tensor {name}", f"dtype {dtype}", ", ".join(DTYPES))
+    return Tensor(name, tuple(int(d) for d in data.shape), dtype, quant, data)  # type: ignore[arg-type]
+
+
+def verify(graph: Graph, stage: Stage) -> Graph:
+    """Check the rules of `stage` and return the graph unchanged; raise GraphError on the first rule broken.
+
+    Always: names resolve, nodes are in execution order, each tensor is written once, shapes are what the operators
+    say, constants match their shape and dtype, per-channel quantization has one entry a channel.
+    quantized: no float32 tensor but at QUANTIZE and DEQUANTIZE. lowered: each node has its Calls.
+    planned: each tensor that is read or written has its place, inside the arena.
+    """
+    here = f"graph {graph.name}"
+    known = set(graph.inputs) | {t.name for t in graph.tensors.values() if t.data is not None}
+    for key, t in graph.tensors.items():
+        _verify_tensor(key, t)
+    for name in (*graph.inputs, *graph.outputs):
+        if name not in graph.tensors:
+            raise GraphError(here, f"input or output {name!r} is not a tensor of the graph")
+    for node in graph.nodes:
+        for name in node.inputs:
+            if name and name not in graph.tensors:
+                raise GraphError(f"node {node.name}", f"input {name!r} does not exist")
+            if name and name not in known:
+                raise GraphError(f"node {node.name}", f"input {name!r} is read before anything has written it")
+        for name in node.outputs:
+            if name not in graph.tensors:
+                raise GraphError(f"node {node.name}", f"output {name!r} does not exist")
+            if name in known:
+                raise GraphError(f"node {node.name}", f"output {name!r} is written twice")
+            known.add(name)
+        found = [(t.shape, t.dtype) for t in graph.outs(node)]
+        expected = [(tuple(s), d) for s, d in node.op.infer(graph.ins(node), graph.outs(node))]
+        if found != expected:
+            raise GraphError(f"node {node.name} ({node.op.name})", f"outputs are {found}", f"{expected}")
+        _verify_stage(graph, node, stage)
+    for name in graph.outputs:
+        if name not in known:
+            raise GraphError(here, f"output {name!r} is never written")
+    return graph
+
+
+def _verify_tensor(key: str, t: Tensor) -> None:
+    here = f"tensor {t.name}"
+    if key != t.name:
+        raise GraphError(here, f"is filed under {key!r}")
+    if t.dtype not in DTYPES or any(d < 1 for d in t.shape):
+        raise GraphError(here, f"has shape {t.shape} and dtype {t.dtype}", "positive sizes; " + ", ".join(DTYPES))
+    if t.data is not None and (t.data.shape != t.shape or t.data.dtype.name != t.dtype):
+        raise GraphError(here, f"holds {t.data.dtype.name}{t.data.shape} but declares {t.dtype}{t.shape}")
+    q = t.quant
+    if q is None:
+        return
+    if len(q.scale) != len(q.zero_point) or not all(math.isfinite(s) and s > 0 for s in q.scale):
+        raise GraphError(here, "has a scale that is not positive and finite, or scales and zero points of unlike number")
+    if len(q.scale) > 1:
+        axis = q.axis
+        if axis is None or not 0 <= axis < len(t.shape) or t.shape[axis] != len(q.scale):
+            raise GraphError(here, f"has {len(q.scale)} scales along axis {axis} of shape {t.shape}")
+    lo, hi = INT_RANGE.get(t.dtype, INT_RANGE["int32"])
+    if not all(lo <= z <= hi for z in q.zero_point):
+        raise GraphError(here, f"has a zero point outside {lo}..{hi}")
+
+
+def _verify_stage(graph: Graph, node: Node, stage: Stage) -> None:
+    here = f"node {node.name} ({node.op.name})"
+    if stage == "float":
+        return
+    if node.op.name not in ("quantize", "dequantize"):
+        for t in (*graph.ins(node), *graph.outs(node)):
+            if t is not None and t.dtype == "float32":
+                raise GraphError(here, f"{t.name} is float32 in a quantized graph")
+    if stage == "lowered" and not node.calls:
+        raise GraphError(here, "has not been lowered to a kernel call")
+    if stage == "planned":
+        for t in (*graph.ins(node), *graph.outs(node)):
+            if t is None:
+                continue
+            if t.place is None:
+                raise GraphError(here, f"{t.name} has no place in memory")
+            if t.place.kind == "arena" and not 0 <= t.place.offset <= (graph.arena_bytes or 0) - t.nbytes:
+                raise GraphError(here, f"{t.name} lies outside the arena")

@@ -1,0 +1,28 @@
+"""Give each graph output a tensor of its own that a node computes, so that a kernel or a copy can write it there.
+
+An output may name an input, a constant, a state, or the same tensor twice: legal in a file, impossible in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..graph import Graph, Node
+from ..ops.reshape import Reshape
+
+
+def own_outputs(graph: Graph) -> Graph:
+    """Insert a copy (a RESHAPE to the same shape) where an output is not the result of a node or is listed twice."""
+    tensors = dict(graph.tensors)
+    nodes = list(graph.nodes)
+    outputs: list[str] = []
+    for name in graph.outputs:
+        if name not in outputs and graph.producer(name) is not None:
+            outputs.append(name)
+            continue
+        t = tensors[name]
+        copy = f"{name}:out{len(outputs)}"
+        tensors[copy] = replace(t, name=copy, data=None, state=False)
+        nodes.append(Node(copy, Reshape(t.shape), (name,), (copy,)))
+        outputs.append(copy)
+    return replace(graph, outputs=tuple(outputs)).with_nodes(nodes, tensors)

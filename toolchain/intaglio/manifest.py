@@ -1,0 +1,137 @@
+"""intaglio.json: what a folder of emitted C holds, for whoever builds, runs and measures it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
+
+from .errors import BuildError
+from .graph import DTYPES, DTypeName
+
+FILE = "intaglio.json"
+VERSION = 1
+C_TYPES: dict[str, str] = {
+    "float32": "float", "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t",
+}  # fmt: skip
+
+
+def _inside(path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or pure.suffix != ".c":
+        raise ValueError("a .c file inside the folder is needed")
+    return path
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Port(_Frozen):
+    """One input or output of the model."""
+
+    name: str
+    shape: tuple[Annotated[StrictInt, Field(ge=1)], ...]
+    """Elements along each axis, the batch of 1 first."""
+    dtype: DTypeName
+    scale: float | None = None
+    """real = scale * (q - zero_point); null when the tensor is not quantized."""
+    zero_point: int | None = None
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one inference's worth."""
+        return self.elements * int(np.dtype(DTYPES[self.dtype]).itemsize)
+
+    @property
+    def ctype(self) -> str:
+        return C_TYPES[self.dtype]
+
+
+class Layer(_Frozen):
+    """One layer, in execution order."""
+
+    name: str
+    op: str
+    macs: StrictInt = Field(ge=0)
+    """Multiply-accumulates of one inference."""
+    line: tuple[StrictInt, StrictInt] | None
+    """First and last line of its call in <model>.c; null for a layer without code."""
+
+
+class Manifest(_Frozen):
+    """The whole of intaglio.json."""
+
+    intaglio: Literal[1] = VERSION
+    """Version of this format."""
+    model: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The C prefix, also the stem of the C files."""
+    board: str
+    inputs: tuple[Port, ...] = Field(min_length=1)
+    outputs: tuple[Port, ...] = Field(min_length=1)
+    arena_bytes: StrictInt = Field(ge=0)
+    """Bytes of the arena, scratch and state included."""
+    weight_bytes: StrictInt = Field(ge=0)
+    """Bytes of the model's constants in flash: weights and biases only."""
+    state_bytes: StrictInt = Field(ge=0)
+    """Bytes of the arena that keep their value between inferences; 0: there is no <model>_reset()."""
+    peak: str = ""
+    """Name of the layer at which the arena is fullest."""
+    layers: tuple[Layer, ...]
+    sources: tuple[Annotated[str, AfterValidator(_inside)], ...] = Field(min_length=1)
+    """The .c files, relative to the folder."""
+
+    @model_validator(mode="after")
+    def _lines(self) -> Self:
+        for layer in self.layers:
+            if layer.line is not None and not 1 <= layer.line[0] <= layer.line[1]:
+                raise ValueError(f"layer {layer.name}: lines {layer.line[0]} to {layer.line[1]}")
+        return self
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of all inputs of one inference."""
+        return sum(port.nbytes for port in self.inputs)
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of all outputs of one inference."""
+        return sum(port.nbytes for port in self.outputs)
+
+    @staticmethod
+    def read(folder: Path) -> Manifest:
+        """Read folder/intaglio.json. Raises BuildError when it is missing, damaged, or names files that are."""
+        path = folder / FILE
+        remedy = "Compile the model again: intaglio compile MODEL --board BOARD -o DIR"
+        try:
+            manifest = Manifest.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise BuildError(str(path), "does not exist", "a folder that intaglio compile wrote", remedy) from error
+        except OSError as error:
+            raise BuildError(str(path), f"cannot be read ({error.strerror})", "", remedy) from error
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise BuildError(f"{path}: {key}" if key else str(path), first["msg"], "", remedy) from error
+        for source in manifest.sources:
+            if not (folder / source).is_file():
+                raise BuildError(str(folder / source), "is listed in intaglio.json but does not exist", "", remedy)
+        return manifest
+
+    def to_json(self) -> str:
+        """The text of intaglio.json, the same bytes each time; a layer has a line of its own."""
+        def text(value: object) -> str:
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                return "[\n" + ",\n".join("  " + json.dumps(row) for row in value) + "\n ]"
+            return json.dumps(value)
+
+        items = (f" {json.dumps(key)}: {text(value)}" for key, value in self.model_dump(mode="json").items())
+        return "{\n" + ",\n".join(items) + "\n}\n"

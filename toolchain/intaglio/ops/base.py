@@ -1,0 +1,178 @@
+"""What an operator is: a frozen dataclass of attributes with its rules beside it.
+
+One file an operator. A subclass of `Op` in a module of this folder is found by itself (see ops/__init__.py); the
+same stem names its kernel in runtime_c/kernels/c and its test in tests/ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..graph import Array, DTypeName, Tensor
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+Ins = Sequence[Tensor | None]
+Outs = Sequence[Tensor]
+Types = list[tuple[tuple[int, ...], DTypeName]]
+
+
+# ---- the arguments of a kernel call -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Buf:
+    """A pointer to a graph tensor: in the arena, in the caller's memory, or in flash when it is a constant."""
+
+    tensor: str
+
+
+@dataclass(frozen=True, eq=False)
+class Const:
+    """A constant array that lowering made (multipliers, tables). Emitted as `static const`, named MODEL_NODE_SUFFIX."""
+
+    suffix: str
+    data: Array
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Null:
+    """An absent optional pointer."""
+
+
+@dataclass(frozen=True)
+class Num:
+    """A plain integer argument."""
+
+    value: int
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A pointer to the call's `scratch` bytes of the arena."""
+
+
+FieldValue = int | float | Sequence[int] | Buf | Const | Null
+
+
+@dataclass(frozen=True, eq=False)
+class Struct:
+    """A `static const` struct passed by address: the C type and its fields in the order of the declaration.
+
+    Each field is (name, value); the name is emitted as a comment beside the value.
+    """
+
+    ctype: str
+    fields: tuple[tuple[str, FieldValue], ...]
+
+
+Arg = Buf | Const | Null | Num | Scratch | Struct
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of one kernel. `kernel` is the file stem, `function` the C name, `scratch` bytes of the arena."""
+
+    kernel: str
+    function: str
+    args: tuple[Arg, ...]
+    scratch: int = 0
+
+
+# ---- what an operator looks like in a .tflite -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteOp:
+    """How a node is written to a .tflite.
+
+    `options` names the table (`Conv2DOptions`, empty for none) and `fields` its members; an ndarray among `inputs`
+    becomes a constant tensor (paddings, axes, shapes), a string is a tensor of the graph, "" an absent input.
+    """
+
+    builtin: str
+    inputs: tuple[str | Array, ...]
+    options: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+
+
+class Refuse(Exception):
+    """Raised by `from_tflite` and its likes: the reason, in one sentence, why this node is not supported."""
+
+
+# ---- the operator -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Op:
+    """Base of all operators. Subclasses are frozen dataclasses: fields are attributes, methods are rules."""
+
+    name: ClassVar[str] = ""
+    """The stem: `conv2d` for ops/conv2d.py, kernels/c/conv2d.c, tests/ops/test_conv2d.py."""
+    tflite: ClassVar[tuple[str, ...]] = ()
+    """Builtin operators of TFLite that this class reads."""
+    input_names: ClassVar[tuple[str, ...]] = ("x",)
+    """What the inputs are called; a constant input is emitted under this name (weights, bias)."""
+    is_view: ClassVar[bool] = False
+    """Moves no data: the output is the input's bytes under another shape."""
+    inplace: ClassVar[tuple[int, ...]] = ()
+    """Inputs whose buffer the first output may overwrite, when same-sized and dead after this node: the kernel
+    writes element i only after it has read every input element that it needs for elements >= i."""
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        """Shapes and dtypes of the outputs. `outs` is given for the operators whose dtype is a free choice
+        (QUANTIZE). Raises GraphError when the inputs do not fit the attributes."""
+        raise NotImplementedError
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        """Why this node cannot be compiled to integers: one sentence a reason, nothing when it can."""
+        return []
+
+    def macs(self, ins: Ins, outs: Outs) -> int:
+        """Multiply-accumulates of one inference."""
+        return 0
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        """The integer meaning, in NumPy, exact: equal to the TFLM reference kernels byte for byte."""
+        raise NotImplementedError
+
+    def lower(self, node: Node, graph: Graph) -> Call | tuple[Call, ...]:
+        """The C call, or calls in order, with every multiplier, shift and zero point worked out."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        """Attributes from a .tflite operator, and which of its inputs stay inputs of the node."""
+        raise NotImplementedError
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        raise NotImplementedError
+
+    def forward(self, *xs: Any) -> Any:
+        """The float meaning on torch tensors in NHWC, differentiable; imports torch when called."""
+        raise NotImplementedError
+
+
+def same_quant(a: Tensor, b: Tensor) -> bool:
+    return a.quant is not None and b.quant is not None and a.quant == b.quant
+
+
+def need(t: Tensor | None) -> Tensor:
+    """A required input."""
+    if t is None:
+        raise AssertionError("the front ends refuse a node without its required inputs")
+    return t
+
+
+def arr(x: Array | None) -> Array:
+    if x is None:
+        raise AssertionError("a required input has no value")
+    return np.asarray(x)

@@ -1,0 +1,140 @@
+"""CONV_2D: 2-D convolution, dilated and grouped too, with a fused activation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import Array
+from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
+from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .fixed import clamp_to, requantize
+from .weighted import channel_multipliers, macs_of, weighted_problems
+from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Conv2D(Op):
+    """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c / groups], bias int32 [out_c] (optional).
+
+    Output: [1][out_h][out_w][out_c]. Groups follow from the shapes, as in TFLite.
+    """
+
+    name: ClassVar[str] = "conv2d"
+    tflite: ClassVar[tuple[str, ...]] = ("CONV_2D",)
+    input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+    activation: Activation = "none"
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        x, w = need(ins[0]), need(ins[1])
+        hw = hw_of(x.shape)
+        if len(w.shape) != 4 or x.shape[3] % w.shape[3] or w.shape[0] % (x.shape[3] // w.shape[3]):
+            raise GraphError(w.name, f"weights {w.shape} do not fit an input {x.shape}")
+        if len(ins) > 2 and ins[2] is not None and ins[2].shape != (w.shape[0],):
+            raise GraphError(ins[2].name, f"a bias of shape {ins[2].shape}", f"({w.shape[0]},)")
+        h, wd = out_hw(hw, (w.shape[1], w.shape[2]), self.stride, self.dilation, self.pads)
+        return [((x.shape[0], h, wd, w.shape[0]), x.dtype)]
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        x = need(ins[0])
+        if x.shape[0] != 1:
+            return [f"its batch is {x.shape[0]}; 1 is supported"]
+        return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 0)
+
+    def macs(self, ins: Ins, outs: Outs) -> int:
+        return macs_of(need(ins[1]), outs[0].shape[1] * outs[0].shape[2])
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        x, w, out = need(ins[0]), need(ins[1]), outs[0]
+        weights = arr(xs[1]).astype(np.float64)
+        kernel = (w.shape[1], w.shape[2])
+        windows = patches(arr(xs[0]), kernel, self.stride, self.dilation, self.pads, x.zero_point)
+        # Products of int8 and 9-bit numbers: float64 sums are exact up to 2**53, and BLAS makes them fast.
+        windows = windows.astype(np.float64) - x.zero_point
+        n, oh, ow = windows.shape[:3]
+        groups = x.shape[3] // w.shape[3]
+        acc = np.empty((n, oh, ow, w.shape[0]), np.int64)
+        per = w.shape[0] // groups
+        for g in range(groups):
+            columns = windows[..., g * w.shape[3] : (g + 1) * w.shape[3]].reshape(n * oh * ow, -1)
+            rows = weights[g * per : (g + 1) * per].reshape(per, -1)
+            acc[..., g * per : (g + 1) * per] = (columns @ rows.T).reshape(n, oh, ow, per)
+        if len(xs) > 2 and xs[2] is not None:
+            acc += xs[2].astype(np.int64)
+        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
+        return [clamp_to(requantize(acc, multiplier, shift) + out.zero_point, *activation_range(self.activation, out))]
+
+    def lower(self, node: Node, graph: Graph) -> Call:
+        ins, out = graph.ins(node), graph.outs(node)[0]
+        x, w = need(ins[0]), need(ins[1])
+        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
+        low, high = activation_range(self.activation, out)
+        params = Struct(
+            "itg_conv2d_s8_params",
+            (
+                ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("in_c", x.shape[3]),
+                ("out_h", out.shape[1]), ("out_w", out.shape[2]), ("out_c", out.shape[3]),
+                ("kernel_h", w.shape[1]), ("kernel_w", w.shape[2]), ("group_in_c", w.shape[3]),
+                ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
+                ("dilation_h", self.dilation[0]), ("dilation_w", self.dilation[1]),
+                ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
+                ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
+            ),
+        )  # fmt: skip
+        bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
+        return Call(
+            "conv2d",
+            "itg_conv2d_s8",
+            (
+                Buf(x.name), Buf(w.name), bias, Const("multiplier", multiplier), Const("shift", shift),
+                Buf(out.name), params,
+            ),
+        )  # fmt: skip
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        x, w = n.inputs[0], n.inputs[1]
+        if x is None or w is None or len(x.shape) != 4 or len(w.shape) != 4:
+            raise Refuse("it needs a 4-D input and 4-D weights")
+        o = n.options("Conv2DOptions")
+        stride, dilation = (o.StrideH(), o.StrideW()), (o.DilationHFactor(), o.DilationWFactor())
+        pads = read_padding(o.Padding(), hw_of(x.shape), (w.shape[1], w.shape[2]), stride, dilation)
+        return cls(stride, dilation, pads, n.activation(o.FusedActivationFunction())), (0, 1, 2)
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        ins = graph.ins(node)
+        x, w = need(ins[0]), need(ins[1])
+        padding = tflite_padding(self.pads, hw_of(x.shape), (w.shape[1], w.shape[2]), self.stride, self.dilation)
+        if padding is None:
+            raise Refuse(f"padding {self.pads} is neither SAME nor VALID")
+        fields = {
+            "Padding": padding,
+            "StrideH": self.stride[0],
+            "StrideW": self.stride[1],
+            "DilationHFactor": self.dilation[0],
+            "DilationWFactor": self.dilation[1],
+            "FusedActivationFunction": TFLITE_CODE[self.activation],
+        }
+        return TfliteOp("CONV_2D", node.inputs, "Conv2DOptions", fields, 3)
+
+    def forward(self, *xs: Any) -> Any:
+        import torch.nn.functional as F
+
+        x, w = xs[0], xs[1]
+        bias = xs[2] if len(xs) > 2 else None
+        groups = x.shape[3] // w.shape[3]
+        y = F.conv2d(
+            torch_nchw(x, self.pads), w.permute(0, 3, 1, 2), bias, self.stride, 0, self.dilation, groups
+        )
+        return torch_activation(y.permute(0, 2, 3, 1), self.activation)

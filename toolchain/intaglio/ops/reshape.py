@@ -1,0 +1,69 @@
+"""RESHAPE, SQUEEZE and EXPAND_DIMS: the same bytes under another shape; no code at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import Array
+from .base import Buf, Call, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr, need
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Reshape(Op):
+    """inputs: (x,). `shape` is the full output shape, without -1."""
+
+    name: ClassVar[str] = "reshape"
+    tflite: ClassVar[tuple[str, ...]] = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+    is_view: ClassVar[bool] = True
+    shape: tuple[int, ...] = ()
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        x = need(ins[0])
+        if math.prod(self.shape) != x.size or any(d < 1 for d in self.shape):
+            raise GraphError(x.name, f"cannot take {x.size} elements as {self.shape}")
+        return [(self.shape, x.dtype)]
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        x = need(ins[0])
+        if x.quant != outs[0].quant:
+            return ["its output is quantized unlike its input"]
+        return []
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        return [arr(xs[0]).reshape(outs[0].shape)]
+
+    def lower(self, node: Node, graph: Graph) -> Call:
+        """Only where input and output cannot share memory: from the caller's buffer to the caller's buffer."""
+        out = graph.outs(node)[0]
+        return Call("copy", "itg_copy", (Buf(node.inputs[0]), Buf(out.name), Num(out.nbytes)))
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        # The declared output shape says what a -1 stands for; infer checks that it holds as many elements.
+        if not n.inputs or n.inputs[0] is None or len(n.outputs) != 1:
+            raise Refuse("it needs one input and one output")
+        if n.builtin == "RESHAPE" and len(n.inputs) > 1 and n.inputs[1] is not None:
+            wanted = n.ints(1)
+            declared = n.outputs[0].shape
+            fits = len(wanted) == len(declared) and all(w in (-1, d) for w, d in zip(wanted, declared, strict=True))
+            if not fits and not (wanted and wanted[0] == 0):
+                raise Refuse(f"it asks for shape {wanted} but its output is declared {declared}")
+        return cls(n.outputs[0].shape), (0,)
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        shape = np.array(self.shape, np.int32)
+        return TfliteOp("RESHAPE", (node.inputs[0], shape), "ReshapeOptions", {"NewShape": shape})
+
+    def forward(self, *xs: Any) -> Any:
+        # The batch may be larger in training than the 1 of the device.
+        return xs[0].reshape(xs[0].shape[0], *self.shape[1:]) if self.shape[:1] == (1,) else xs[0].reshape(self.shape)

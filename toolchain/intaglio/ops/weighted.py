@@ -1,0 +1,63 @@
+"""What the operators with int8 weights share: multipliers per output channel and the bound of the accumulator."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..graph import INT_RANGE, Array, Tensor
+from .fixed import accumulator_problem, quantize_multiplier
+
+
+def channel_scales(weights: Tensor, channels: int) -> list[float]:
+    """One weight scale per output channel, whether the file has one or many."""
+    scales = weights.quant.scale if weights.quant else ()
+    return list(scales) if len(scales) == channels else [scales[0]] * channels
+
+
+def channel_multipliers(x: Tensor, weights: Tensor, out: Tensor, channels: int) -> tuple[Array, Array]:
+    """(multiplier int32 [channels], shift int8 [channels]) of input_scale * weight_scale / output_scale in double."""
+    pairs = [quantize_multiplier(x.scale * s / out.scale) for s in channel_scales(weights, channels)]
+    return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int8)
+
+
+def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tensor, axis: int) -> list[str]:
+    """Why an int8 operator with weights cannot be executed: dtypes, quantization, constness, overflow.
+
+    `axis` is the output-channel axis of the weights.
+    """
+    if x.dtype == "float32" or out.dtype == "float32":
+        return ["its tensors are float32: the model has to be quantized first (calibrate it)"]
+    found = [t.dtype for t in (x, weights, out)]
+    if found != ["int8", "int8", "int8"]:
+        return [f"its input, weights and output are {', '.join(found)}; int8 is supported"]
+    if weights.data is None:
+        return ["its weights are computed at run time; they must be constants"]
+    if bias is not None and (bias.dtype != "int32" or bias.data is None):
+        return [f"its bias is a {bias.dtype} {'constant' if bias.data is not None else 'computed at run time'}; "
+                "an int32 constant is supported"]
+    for t in (x, out):
+        if t.quant is None or not t.quant.per_tensor:
+            return [f"{t.name} must have one scale and one zero point"]
+    q = weights.quant
+    if q is None or (len(q.scale) > 1 and q.axis != axis):
+        return [f"its weights must be quantized per tensor or along dimension {axis}"]
+    if any(z != 0 for z in q.zero_point):
+        return ["its weights have a zero point other than 0"]
+    multiplier, shift = channel_multipliers(x, weights, out, weights.shape[axis])
+    low, high = INT_RANGE[x.dtype]
+    reach = max(x.zero_point - low, high - x.zero_point)
+    w = np.moveaxis(np.abs(weights.data.astype(np.int64)), axis, 0).reshape(weights.shape[axis], -1)
+    b = np.abs(bias.data.astype(np.int64)).ravel() if bias is not None and bias.data is not None else np.int64(0)
+    bounds = w.sum(axis=1) * reach + b
+    for bound, m, s in zip(bounds.tolist(), multiplier.tolist(), shift.tolist(), strict=True):
+        problem = accumulator_problem(int(bound), [(m, s)])
+        if problem:
+            return [problem]
+    return []
+
+
+def macs_of(weights: Tensor, positions: int) -> int:
+    """Multiply-accumulates when each weight is used once at each of `positions`."""
+    return math.prod(weights.shape) * positions

@@ -1,0 +1,90 @@
+"""Geometry of sliding windows: what convolutions and pooling share.
+
+Pads are explicit in a Graph, (top, bottom, left, right); TFLite's SAME and VALID are translated at the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import Array
+from .base import Refuse
+
+Pair = tuple[int, int]
+Pads = tuple[int, int, int, int]
+MAX_SIDE = 1 << 16
+
+
+def effective(kernel: int, dilation: int) -> int:
+    """Extent of a dilated kernel."""
+    return (kernel - 1) * dilation + 1
+
+
+def out_size(size: int, kernel: int, stride: int, dilation: int, before: int, after: int) -> int:
+    return (size + before + after - effective(kernel, dilation)) // stride + 1
+
+
+def out_hw(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads) -> Pair:
+    """Output height and width. Raises GraphError when the window does not fit."""
+    if any(not 1 <= v <= MAX_SIDE for v in (*kernel, *stride, *dilation)) or any(not 0 <= v <= MAX_SIDE for v in pads):
+        raise GraphError("window", f"kernel {kernel}, stride {stride}, dilation {dilation}, pads {pads}", "positive sizes")
+    h = out_size(hw[0], kernel[0], stride[0], dilation[0], pads[0], pads[1])
+    w = out_size(hw[1], kernel[1], stride[1], dilation[1], pads[2], pads[3])
+    if h < 1 or w < 1:
+        raise GraphError("window", f"a {kernel} window, dilated {dilation}, does not fit {hw} padded by {pads}")
+    return h, w
+
+
+def same_pads(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
+    """TFLite's SAME: ceil(size / stride) outputs, the odd pad at the bottom and right."""
+    found: list[int] = []
+    for size, k, s, d in zip(hw, kernel, stride, dilation, strict=True):
+        total = max(0, (-(-size // s) - 1) * s + effective(k, d) - size)
+        found += [total // 2, total - total // 2]
+    return found[0], found[1], found[2], found[3]
+
+
+def read_padding(code: int, hw: Pair, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Pads:
+    """Pads for a TFLite Padding code (0 SAME, 1 VALID). Raises Refuse for sizes that make no sense."""
+    if any(not 1 <= v <= MAX_SIDE for v in (*kernel, *stride, *dilation)):
+        raise Refuse(f"kernel {kernel}, stride {stride}, dilation {dilation}: each must be in 1..{MAX_SIDE}")
+    if code not in (0, 1):
+        raise Refuse(f"padding code {code} is neither SAME (0) nor VALID (1)")
+    return same_pads(hw, kernel, stride, dilation) if code == 0 else (0, 0, 0, 0)
+
+
+def tflite_padding(pads: Pads, hw: Pair, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> int | None:
+    """The TFLite Padding code that gives `pads`, or None when only an explicit PAD can."""
+    if pads == (0, 0, 0, 0):
+        return 1
+    return 0 if pads == same_pads(hw, kernel, stride, dilation) else None
+
+
+def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads, fill: int) -> Array:
+    """All windows of x [n][h][w][c] padded with `fill`: a view [n][out_h][out_w][kernel_h][kernel_w][c]."""
+    padded = np.pad(x, ((0, 0), (pads[0], pads[1]), (pads[2], pads[3]), (0, 0)), constant_values=fill)
+    extent = (effective(kernel[0], dilation[0]), effective(kernel[1], dilation[1]))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))  # type: ignore[call-overload]
+    windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    return np.asarray(windows.transpose(0, 1, 2, 4, 5, 3))
+
+
+def torch_nchw(x: Any, pads: Pads, fill: float = 0.0) -> Any:
+    """A torch tensor NHWC -> padded NCHW."""
+    import torch.nn.functional as F
+
+    x = x.permute(0, 3, 1, 2)
+    if any(pads):
+        x = F.pad(x, (pads[2], pads[3], pads[0], pads[1]), value=fill)
+    return x
+
+
+def hw_of(shape: Sequence[int]) -> Pair:
+    """Height and width of an NHWC shape. Raises GraphError for another rank."""
+    if len(shape) != 4:
+        raise GraphError("window", f"the input has shape {tuple(shape)}", "four dimensions, NHWC")
+    return shape[1], shape[2]

@@ -1,0 +1,42 @@
+"""The stages in order: load -> quantize -> lower -> plan -> emit. The file to read first.
+
+Each stage is a function from Graph to Graph; `verify` runs after it. Building and running what comes out is in
+build.py and runners/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .emit.c import emit
+from .errors import ModelError
+from .graph import Graph, verify
+from .lower.calls import attach_calls, require_integer
+from .lower.dead_code import dead_code
+from .lower.fold_constants import fold_constants
+from .lower.outputs import own_outputs
+from .plan.memory import plan
+
+
+def load(path: Path | str) -> Graph:
+    """A model file -> Graph. Raises ModelError for what is not a model, UnsupportedError for what intaglio lacks."""
+    suffix = Path(path).suffix.lower()
+    if suffix != ".tflite":
+        raise ModelError(str(path), f"has the extension {suffix!r}", ".tflite")
+    from .frontends import tflite
+
+    return tflite.load(path)
+
+
+def lower(graph: Graph) -> Graph:
+    """A quantized Graph -> a lowered one: simplified exactly, each node with its C calls."""
+    graph = require_integer(graph)
+    verify(graph, "quantized")
+    for pass_ in (dead_code, fold_constants, own_outputs):
+        graph = verify(pass_(graph), "quantized")
+    return verify(attach_calls(graph), "lowered")
+
+
+def compile_graph(graph: Graph, board: str, kernel_folders: tuple[str, ...] = ("c",)) -> dict[str, bytes]:
+    """A quantized Graph -> the files of a folder of C (see emit/c.py)."""
+    return emit(verify(plan(lower(graph)), "planned"), board, kernel_folders)
