@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -159,12 +159,13 @@ class Graph:
 
 def constant(name: str, data: Array, quant: Quant | None = None) -> Tensor:
     """A constant tensor; the array is made contiguous and read-only."""
-    data = np.ascontiguousarray(data).reshape(np.shape(data))
+    data = np.asarray(data, order="C")
     data.setflags(write=False)
-    dtype = data.dtype.name
+    dtype = str(data.dtype.name)
     if dtype not in DTYPES:
         raise GraphError(f"tensor {name}", f"dtype {dtype}", ", ".join(DTYPES))
-    return Tensor(name, tuple(int(d) for d in data.shape), dtype, quant, data)  # type: ignore[arg-type]
+    shape = tuple(int(d) for d in np.shape(data))
+    return Tensor(name, shape, cast(DTypeName, dtype), quant, data)
 
 
 def verify(graph: Graph, stage: Stage) -> Graph:
@@ -217,7 +218,7 @@ def _verify_tensor(key: str, t: Tensor) -> None:
     if q is None:
         return
     if len(q.scale) != len(q.zero_point) or not all(math.isfinite(s) and s > 0 for s in q.scale):
-        raise GraphError(here, "has a scale that is not positive and finite, or scales and zero points of unlike number")
+        raise GraphError(here, "has a scale that is not positive and finite, or unlike numbers of scales and zero points")
     if len(q.scale) > 1:
         axis = q.axis
         if axis is None or not 0 <= axis < len(t.shape) or t.shape[axis] != len(q.scale):

@@ -14,7 +14,6 @@ from .errors import BuildError
 from .graph import DTYPES, DTypeName
 
 FILE = "intaglio.json"
-VERSION = 1
 C_TYPES: dict[str, str] = {
     "float32": "float", "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t",
 }  # fmt: skip
@@ -70,7 +69,7 @@ class Layer(_Frozen):
 class Manifest(_Frozen):
     """The whole of intaglio.json."""
 
-    intaglio: Literal[1] = VERSION
+    intaglio: Literal[1] = 1
     """Version of this format."""
     model: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The C prefix, also the stem of the C files."""
@@ -128,6 +127,7 @@ class Manifest(_Frozen):
 
     def to_json(self) -> str:
         """The text of intaglio.json, the same bytes each time; a layer has a line of its own."""
+
         def text(value: object) -> str:
             if isinstance(value, list) and value and isinstance(value[0], dict):
                 return "[\n" + ",\n".join("  " + json.dumps(row) for row in value) + "\n ]"

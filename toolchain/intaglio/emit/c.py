@@ -95,7 +95,8 @@ def header(graph: Graph) -> str:
     if arena:
         lines += ["/* The only memory the model uses, besides the caller's buffers and the stack. */", arena, ""]
     if state:
-        lines += ["/* Forgets the past: to be called once before the first inference. */", f"void {name}_reset(void);", ""]
+        note = "/* Forgets the past: to be called once before the first inference. */"
+        lines += [note, f"void {name}_reset(void);", ""]
     lines += [
         "/* One inference. Inputs are only read; inputs and outputs must not overlap and start at a multiple of 4. */",
         f"{prototype(graph)};",
@@ -184,13 +185,17 @@ class _Source:
             for i, n in enumerate(names):
                 if n not in used and not self.reached(n, used):
                     out.append(f"    (void){port_name(kind, i, len(names))};")
+        places = [self.graph.tensors[n].place for n in used if n in self.graph.tensors]
+        if any(p is not None and p.kind == "arena" for p in places):
+            out.append(f"    uint8_t *const arena = {self.graph.name}_arena;")
         for i, node in enumerate(self.graph.nodes):
-            out += _wrap(f"/* {i}: {self.describe(node)} */", "    ", "     * ")
+            out += _wrap(f"/* {i}: {self.describe(node)} */".split(" "), "    ", "     * ")
             first = len(out)
             for k, call in enumerate(node.calls):
                 suffix = f"_{k}" if len(node.calls) > 1 else ""
-                arguments = ", ".join(self.argument(a, i, node, suffix) for a in call.args)
-                out += _wrap(f"{call.function}({arguments});", "    ", "        ")
+                arguments = [self.argument(a, i, node, suffix) for a in call.args]
+                arguments[0] = f"{call.function}({arguments[0]}"
+                out += _wrap(_listed(arguments, ");"), "    ", "        ")
             if node.calls:
                 self.lines[i] = (first, len(out) - 1)
         return out
@@ -217,9 +222,9 @@ class _Source:
         if isinstance(a, Scratch):
             return self.pointer(self.graph.tensors[scratch_name(node)])
         if isinstance(a, Struct):
-            c_name = f"{self.prefix(i, node)}{suffix}_params"
+            c_name = f"{self.prefix(i)}{suffix}_params"
             values = [f"/* {key} */ {self.value(v, i, node, suffix)}" for key, v in a.fields]
-            text = _wrap(f"{', '.join(values)}", "    ", "    ")
+            text = _wrap(_listed(values), "    ", "    ")
             self.structs.append("\n".join([f"static const {a.ctype} {c_name} = {{", *text, "};"]))
             return f"&{c_name}"
         return "NULL"
@@ -234,19 +239,19 @@ class _Source:
         return "{" + ", ".join(_int(int(k)) for k in v) + "}"
 
     def constant(self, a: Const, i: int, node: Node, suffix: str) -> str:
-        c_name = f"{self.prefix(i, node)}{suffix}_{a.suffix}"
+        c_name = f"{self.prefix(i)}{suffix}_{a.suffix}"
         self.arrays[c_name] = _array(c_name, a.data, a.comment or _dims(a.data.shape))
         return c_name
 
-    def prefix(self, i: int, node: Node) -> str:
-        return f"{self.graph.name}_l{i:02d}_{node.op.name}"
+    def prefix(self, i: int) -> str:
+        return f"{self.graph.name}_l{i:02d}"
 
     def pointer(self, t: Tensor) -> str:
         place, ctype = t.place, C_TYPES[t.dtype]
         if place is None:
             raise GraphError(f"tensor {t.name}", "has no place in memory")
         if place.kind == "arena":
-            return f"({ctype} *)({self.graph.name}_arena + {place.offset})"
+            return f"({ctype} *)(arena + {place.offset})"
         if place.kind == "const":
             return self.weights[t.name]
         names = self.graph.inputs if place.kind == "input" else self.graph.outputs
@@ -289,7 +294,7 @@ def constant_names(graph: Graph) -> dict[str, str]:
         for k, name in enumerate(node.inputs):
             if name in used and name not in names and graph.tensors[name].is_const:
                 role = roles[k] if k < len(roles) else f"in{k}"
-                names[name] = f"{graph.name}_l{i:02d}_{node.op.name}_{role}"
+                names[name] = f"{graph.name}_l{i:02d}_{role}"
     return names
 
 
@@ -340,11 +345,8 @@ def _port(t: Tensor) -> Port:
 
 def _array(name: str, data: Array, comment: str) -> str:
     flat = np.asarray(data).ravel()
-    if flat.dtype.kind == "f":
-        cells = [_float(float(v)) for v in flat]
-    else:
-        cells = [_int(int(v)) for v in flat]
-    body = _wrap(", ".join(cells), "    ", "    ")
+    cells = [_float(float(v)) for v in flat] if flat.dtype.kind == "f" else [_int(int(v)) for v in flat]
+    body = _wrap(_listed(cells), "    ", "    ")
     ctype = C_TYPES[flat.dtype.name]
     return "\n".join([f"/* {comment} */", f"static const {ctype} {name}[{flat.size}] = {{", *body, "};"])
 
@@ -369,14 +371,19 @@ def _comment(text: str) -> str:
     return clean[:120]
 
 
-def _wrap(text: str, first: str, rest: str) -> list[str]:
-    """Break at spaces so that lines stay within WIDTH."""
+def _listed(items: Sequence[str], end: str = "") -> list[str]:
+    """Items with a comma after each but the last, which gets `end`."""
+    return [*(f"{item}," for item in items[:-1]), f"{items[-1]}{end}"]
+
+
+def _wrap(items: Sequence[str], first: str, rest: str) -> list[str]:
+    """Fill lines of at most WIDTH characters with the items, never breaking inside one."""
     lines: list[str] = []
-    indent, line = first, ""
-    for word in text.split(" "):
-        if line and len(indent) + len(line) + 1 + len(word) > WIDTH:
-            lines.append(indent + line)
-            indent, line = rest, word
+    line = first + items[0]
+    for item in items[1:]:
+        if len(line) + 1 + len(item) > WIDTH:
+            lines.append(line)
+            line = rest + item
         else:
-            line = f"{line} {word}" if line else word
-    return [*lines, indent + line]
+            line += f" {item}"
+    return [*lines, line]

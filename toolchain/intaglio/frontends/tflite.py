@@ -213,10 +213,11 @@ class _Reader:
             if strange:
                 raise Refuse(f"it has tensors of {', '.join(strange)}")
             op, kept = by_tflite()[builtin].from_tflite(view)
-            names = tuple("" if k >= len(ins) or view.inputs[k] is None else tensors[ins[k]].name for k in kept)
-            while names and not names[-1]:
-                names = names[:-1]
-            found = [(tuple(s), d) for s, d in op.infer([tensors[ins[k]] if n else None for k, n in zip(kept, names, strict=False)], view.outputs)]
+            data = [view.inputs[k] if k < len(ins) else None for k in kept]
+            while data and data[-1] is None:
+                data.pop()
+            names = tuple("" if t is None else t.name for t in data)
+            found = [(tuple(s), d) for s, d in op.infer(data, view.outputs)]
             declared = [(t.shape, t.dtype) for t in view.outputs]
             if found != declared:
                 raise Refuse(f"its outputs are declared {declared} but its inputs and attributes give {found}")
@@ -267,7 +268,8 @@ class _Reader:
     def tensor(self, raw: Any, name: str) -> tuple[Tensor, str]:
         here = f"{self.where}, tensor {name}"
         rank = _length(raw.ShapeLength(), self.data, here, "dimensions")
-        signature = [int(raw.ShapeSignature(k)) for k in range(_length(raw.ShapeSignatureLength(), self.data, here, "d"))]
+        signed = _length(raw.ShapeSignatureLength(), self.data, here, "dimensions")
+        signature = [int(raw.ShapeSignature(k)) for k in range(signed)]
         if rank > MAX_RANK:
             return Tensor(name, (), _STAND_IN), f"{rank} dimensions"  # type: ignore[arg-type]
         shape = tuple(int(raw.Shape(k)) for k in range(rank))

@@ -17,15 +17,15 @@ I32_MIN, I32_MAX = -(1 << 31), (1 << 31) - 1
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """A positive real (double) as (multiplier, shift): real = multiplier * 2**(shift - 31), multiplier in [2**30, 2**31).
+    """A positive real (double) as (multiplier, shift): real = multiplier * 2**(shift - 31).
 
-    Zero gives (0, 0), and so does what is too small to matter (shift below -31). What is
-    too large for 31 bits saturates at a shift of 30, as in TFLM.
+    The multiplier is in [2**30, 2**31). Zero gives (0, 0), and so does what is too small to matter (shift below
+    -31). What is too large for 31 bits saturates at a shift of 30, as in TFLM.
     """
     if real == 0.0:
         return 0, 0
     mantissa, shift = math.frexp(real)
-    q = int(math.floor(mantissa * (1 << 31) + 0.5))
+    q = math.floor(mantissa * (1 << 31) + 0.5)
     if q == 1 << 31:
         q //= 2
         shift += 1
@@ -38,7 +38,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 def wrap32(x: Array) -> Array:
     """Reduce modulo 2**32 into int32's range: what 32-bit registers do."""
-    return (np.asarray(x, np.int64) + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
+    return np.asarray(((np.asarray(x, np.int64) + (1 << 31)) & 0xFFFFFFFF) - (1 << 31))
 
 
 def doubling_high_mul(a: Array, b: Array | int) -> Array:
@@ -46,7 +46,7 @@ def doubling_high_mul(a: Array, b: Array | int) -> Array:
     a = np.asarray(a, np.int64)
     b = np.asarray(b, np.int64)
     high = (a * b + (1 << 30)) >> 31
-    return np.where((a == I32_MIN) & (b == I32_MIN), I32_MAX, high)
+    return np.asarray(np.where((a == I32_MIN) & (b == I32_MIN), I32_MAX, high))
 
 
 def rounding_shift(x: Array, exponent: Array | int) -> Array:
@@ -56,7 +56,7 @@ def rounding_shift(x: Array, exponent: Array | int) -> Array:
     mask = (np.int64(1) << e) - 1
     remainder = x & mask
     threshold = (mask >> 1) + (x < 0)
-    return (x >> e) + (remainder > threshold)
+    return np.asarray((x >> e) + (remainder > threshold))
 
 
 def requantize(x: Array, multiplier: Array | int, shift: Array | int) -> Array:

@@ -31,7 +31,8 @@ def out_size(size: int, kernel: int, stride: int, dilation: int, before: int, af
 def out_hw(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads) -> Pair:
     """Output height and width. Raises GraphError when the window does not fit."""
     if any(not 1 <= v <= MAX_SIDE for v in (*kernel, *stride, *dilation)) or any(not 0 <= v <= MAX_SIDE for v in pads):
-        raise GraphError("window", f"kernel {kernel}, stride {stride}, dilation {dilation}, pads {pads}", "positive sizes")
+        found = f"kernel {kernel}, stride {stride}, dilation {dilation}, pads {pads}"
+        raise GraphError("window", found, "positive sizes")
     h = out_size(hw[0], kernel[0], stride[0], dilation[0], pads[0], pads[1])
     w = out_size(hw[1], kernel[1], stride[1], dilation[1], pads[2], pads[3])
     if h < 1 or w < 1:
@@ -68,7 +69,7 @@ def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads, fi
     """All windows of x [n][h][w][c] padded with `fill`: a view [n][out_h][out_w][kernel_h][kernel_w][c]."""
     padded = np.pad(x, ((0, 0), (pads[0], pads[1]), (pads[2], pads[3]), (0, 0)), constant_values=fill)
     extent = (effective(kernel[0], dilation[0]), effective(kernel[1], dilation[1]))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))  # type: ignore[call-overload]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))
     windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
     return np.asarray(windows.transpose(0, 1, 2, 4, 5, 3))
 

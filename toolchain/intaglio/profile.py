@@ -1,0 +1,214 @@
+"""What one inference costs on a board: instructions, memory, and which layer takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from . import runners
+from .build import Firmware
+from .errors import DataError
+from .graph import Array
+from .runners.base import RunResult
+from .runners.count import plugin
+
+__all__ = ["Latency", "LayerCost", "Memory", "Report", "plugin", "profile"]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Of one inference. Instructions are what QEMU executed, not cycles; seconds are host wall-clock time."""
+
+    instructions: int | None
+    cycles: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes. Flash, RAM and arena are read from the ELF file (see build.Sizes); the stack and the high-water mark
+    of the arena were measured on the board by painting memory."""
+
+    flash_bytes: int
+    flash_code_bytes: int
+    flash_weight_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    stack_bytes: int | None
+    arena_high_water: int | None
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer of one inference."""
+
+    name: str
+    op: str
+    macs: int
+    instructions: int | None
+    cycles: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything that was measured; None for what the runner cannot measure."""
+
+    model: str
+    board: str
+    bit_exact: bool | None
+    """Whether all outputs equal the reference byte for byte; None without a reference."""
+    latency: Latency
+    memory: Memory
+    layers: tuple[LayerCost, ...]
+    elf: str
+    result: RunResult
+    """The run that the figures come from."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `intaglio profile --json`: the schema in DESIGN.md."""
+        return {
+            "model": self.model,
+            "board": self.board,
+            "bit_exact": self.bit_exact,
+            "latency": _plain(self.latency),
+            "memory": _plain(self.memory),
+            "layers": [_plain(layer) for layer in self.layers],
+            "elf": self.elf,
+        }
+
+    def table(self, console: Console) -> None:
+        """Print a row for each layer, the totals and the memory."""
+        console.print(self._layer_table())
+        console.print(self._memory_table())
+
+    def _layer_table(self) -> Table:
+        total = self.latency.instructions
+        source = "instructions executed in QEMU, one inference" if total is not None else "not counted on this board"
+        table = Table(title=f"{self.model} on {self.board}", caption=source, title_justify="left", show_footer=True)
+        macs = sum(layer.macs for layer in self.layers)
+        table.add_column("layer", "total", overflow="fold")
+        table.add_column("operator")
+        table.add_column("MACs", f"{macs:,}", justify="right")
+        table.add_column("instructions", _number(total), justify="right")
+        table.add_column("share", justify="right")
+        table.add_column("instr/MAC", _ratio(total, macs), justify="right")
+        for layer in self.layers:
+            count = layer.instructions
+            table.add_row(
+                layer.name,
+                layer.op,
+                _number(layer.macs),
+                _number(count),
+                _share(count, total),
+                _ratio(count, layer.macs),
+            )
+        if total is not None:
+            other = total - sum(layer.instructions or 0 for layer in self.layers)
+            table.add_row("(other)", "", "", _number(other), _share(other, total), "")
+        return table
+
+    def _memory_table(self) -> Table:
+        m = self.memory
+        rows: list[tuple[str, int | None, str]] = [
+            ("flash", m.flash_bytes, "ELF"),
+            ("  code and tables", m.flash_code_bytes, "flash less weights"),
+            ("  weights and biases", m.flash_weight_bytes, "intaglio.json"),
+            ("RAM (without stack)", m.ram_bytes, "ELF"),
+            ("  arena", m.arena_bytes, "ELF"),
+            ("  arena, touched", m.arena_high_water, "painted memory"),
+            ("stack of one inference", m.stack_bytes, "painted memory"),
+        ]
+        table = Table(title="memory, bytes", title_justify="left")
+        table.add_column("")
+        table.add_column("bytes", justify="right")
+        table.add_column("source")
+        for name, value, source in rows:
+            table.add_row(name, _number(value), source)
+        exact = {None: "no reference to compare with", True: "equal to the reference, byte for byte"}
+        table.caption = f"outputs: {exact.get(self.bit_exact, 'DIFFERENT from the reference')}"
+        if self.latency.seconds is not None:
+            table.caption += f"; {self.latency.seconds * 1e6:,.1f} us wall-clock on this computer, fastest inference"
+        return table
+
+
+def profile(
+    firmware: Firmware,
+    inputs: Sequence[Array],
+    reference_outputs: Sequence[Array] | None = None,
+    *,
+    timeout: float = 600.0,
+    qemu_args: Sequence[str] = (),
+) -> Report:
+    """Run `inputs` on the board and measure. The figures are those of the second inference, or of the only one.
+
+    Args:
+        reference_outputs: what the outputs should be, one array an output, [n, ...].
+        timeout, qemu_args: as for runners.run.
+
+    Raises what runners.run raises, and DataError for a reference of the wrong size.
+    """
+    manifest, sizes = firmware.manifest, firmware.sizes
+    count = firmware.board.runner.kind != "host"
+    result = runners.run(firmware, inputs, timeout=timeout, count=count, qemu_args=qemu_args)
+    total = result.instructions[result.layers_of] if result.instructions else None
+    layers = tuple(
+        LayerCost(layer.name, layer.op, layer.macs, _layer_count(result.layers, index), None)
+        for index, layer in enumerate(manifest.layers)
+    )
+    return Report(
+        model=manifest.model,
+        board=firmware.board.name,
+        bit_exact=None if reference_outputs is None else _equal(result.outputs, reference_outputs),
+        latency=Latency(total, None, result.seconds),
+        memory=Memory(
+            flash_bytes=sizes.flash_bytes,
+            flash_code_bytes=sizes.flash_code_bytes,
+            flash_weight_bytes=sizes.flash_weight_bytes,
+            ram_bytes=sizes.ram_bytes,
+            arena_bytes=sizes.arena_bytes,
+            stack_bytes=result.stack_bytes,
+            arena_high_water=result.arena_high_water,
+        ),
+        layers=layers,
+        elf=str(firmware.elf),
+        result=result,
+    )
+
+
+def _layer_count(counts: dict[int, int] | None, index: int) -> int | None:
+    """A layer without code executes nothing."""
+    return None if counts is None else counts.get(index, 0)
+
+
+def _equal(outputs: Sequence[Array], reference: Sequence[Array]) -> bool:
+    """Same dtypes and bytes; a batch axis of 1 may be there or not."""
+    if len(outputs) != len(reference):
+        raise DataError("reference outputs", f"{len(reference)} arrays", str(len(outputs)))
+    for got, expected in zip(outputs, map(np.asarray, reference), strict=True):
+        if got.size != expected.size or len(got) != len(expected):
+            raise DataError("reference outputs", f"shape {list(expected.shape)}", str(list(got.shape)))
+    return all(
+        got.dtype == np.asarray(expected).dtype and got.tobytes() == np.asarray(expected).tobytes()
+        for got, expected in zip(outputs, reference, strict=True)
+    )
+
+
+def _plain(figures: Latency | Memory | LayerCost) -> dict[str, Any]:
+    return {f.name: getattr(figures, f.name) for f in fields(figures)}
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _share(part: int | None, total: int | None) -> str:
+    return f"{100 * part / total:.1f} %" if part is not None and total else "-"
+
+
+def _ratio(part: int | None, macs: int) -> str:
+    return f"{part / macs:.2f}" if part is not None and macs else "-"
