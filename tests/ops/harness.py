@@ -83,10 +83,17 @@ def check_cases(make_case: Make, cases: int = 200, seed: int = 1, judge: bool = 
     for i, (graph, rows) in enumerate(zip(graphs, feeds, strict=True)):
         problems = [p for n in graph.nodes for p in n.op.check(graph.ins(n), graph.outs(n))]
         assert not problems, f"seed {seed} case {i}: the test made a case that check refuses: {problems}"
-        expected.append([interpret.step(graph, row, {})[0] for row in rows])
+        expected.append(numpy_reference(graph, rows))
     compare("host C", graphs, feeds, expected, host_c(graphs, feeds), seed)
     if judge:
         compare("oracle", graphs, feeds, expected, tflm(graphs, feeds), seed)
+
+
+def numpy_reference(graph, rows):
+    """One list of outputs per row, state carried from row to row."""
+    stacked = [np.stack([row[k] for row in rows]) for k in range(len(graph.inputs))]
+    found = interpret.run(graph, stacked)
+    return [[out[i] for out in found] for i in range(len(rows))]
 
 
 def compare(what, graphs, feeds, expected, found, seed) -> None:
@@ -120,7 +127,7 @@ def host_c(graphs, feeds):
     with tempfile.TemporaryDirectory() as tmp:
         folder = Path(tmp)
         sources: set[str] = set()
-        calls, includes = [], []
+        calls, resets, includes = [], [], []
         for graph in graphs:
             files = pipeline.compile_graph(graph, "host")
             for name, body in files.items():
@@ -130,6 +137,7 @@ def host_c(graphs, feeds):
             includes.append(f'#include "{graph.name}.c"')
             manifest = Manifest.model_validate_json(files["intaglio.json"])
             calls.append(_call(manifest))
+            resets.append(f"{graph.name}_reset(); " if manifest.state_bytes else "")
         # Buffers come from malloc, sized exactly, so that ASan sees the first byte read or written outside.
         main = (
             "#include <stdio.h>\n#include <stdlib.h>\n" + "\n".join(includes) + "\n"
@@ -137,7 +145,7 @@ def host_c(graphs, feeds):
             "static void put(void *p, size_t n) { fwrite(p, 1, n, stdout); free(p); }\n"
             + "".join(f"static void f{i}(void) {{ {c} }}\n" for i, c in enumerate(calls))
             + "int main(void) {\n"
-            + "".join(f"for (int i = 0; i < {len(feeds[i])}; i++) f{i}();\n" for i in range(len(graphs)))
+            + "".join(f"{resets[i]}for (int i = 0; i < {len(feeds[i])}; i++) f{i}();\n" for i in range(len(graphs)))
             + "return 0; }\n"
         )
         (folder / "main.c").write_text(main)

@@ -111,8 +111,7 @@ def _overwritten(graph: Graph, node: Node, i: int, found: dict[str, Group]) -> s
         dies = group.end == i and not any(graph.tensors[m].state for m in group.members)
         free = group.place is None and group.bytes <= target.bytes
         same = t.shape == out.shape and DTYPES[t.dtype].itemsize == DTYPES[out.dtype].itemsize
-        others = [n for j, n in enumerate(node.inputs) if j != k and n in found and found[n] is group]
-        if dies and free and same and (not others or all(n == name for n in others)):
+        if dies and free and same:
             return name
     return ""
 

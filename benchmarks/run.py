@@ -1,0 +1,18 @@
+"""Regenerates every table in benchmarks/results: what `make bench` runs. Names given as arguments run alone."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from common import SHARED
+
+ALL = ("models", "wake", "digits", "strict")
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ALL:
+        if name == "models" and not SHARED.exists():
+            print("models: skipped, the MLPerf Tiny models are not beside this checkout (../shared/models)")
+            continue
+        print(f"== {name}", flush=True)
+        importlib.import_module(name).main()
