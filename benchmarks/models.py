@@ -55,11 +55,18 @@ def judge(name: str) -> dict[str, Any]:
 def keyword_test(model: bytes, fw: Firmware) -> dict[str, Any]:
     """The 1,000 official keyword inputs on the host."""
     data = np.load(SHARED / "data" / "kws01.npz")
-    x, y = (data[k] for k in ("x", "y")) if "x" in data else (data[k] for k in data.files[:2])
-    x = x.reshape(len(x), 1, 49, 10, 1)
+    x, y = data["x"].reshape(-1, 1, 49, 10, 1), data["y"]
     got = runners.run(fw, [x]).outputs
-    right = int((got[0].reshape(len(x), -1).argmax(axis=1) == y.ravel()).sum())
-    return {"inputs": len(x), "differing": differing(got, oracle.run(model, [x])), "right": right}
+    scores, labels = got[0].reshape(len(x), -1), y.ravel().astype(int)
+    first = scores.argmax(axis=1) == labels
+    # Three inputs have two classes with equal outputs; whether such a tie counts as right makes one input's difference.
+    tied = scores[np.arange(len(x)), labels] == scores.max(axis=1)
+    return {
+        "inputs": len(x),
+        "differing": differing(got, oracle.run(model, [x])),
+        "right_with_ties": int(tied.sum()),
+        "right_by_first_maximum": int(first.sum()),
+    }
 
 
 def independent_count(fw: Firmware, inputs: list[np.ndarray[Any, Any]]) -> int | None:
@@ -115,7 +122,8 @@ def report(results: dict[str, dict[str, Any]]) -> str:
             "",
             table(["", *head], rows),
             f"kws01, all {kws['inputs']:,} inputs on the host: {kws['differing']} bytes differ from the oracle, "
-            f"{kws['right'] / kws['inputs']:.1%} right.",
+            f"the label has the highest output for {kws['right_with_ties'] / kws['inputs']:.1%} "
+            f"({kws['right_by_first_maximum'] / kws['inputs']:.1%} when a tie goes to the first class).",
             "",
             "## Instructions of one inference (portable C kernels)",
             "",
