@@ -3,29 +3,34 @@
 #include <stddef.h>
 
 #include "fixed.h"
+#include "taps.h"
 
-/* One output: the window whose first row and column (which may lie in the padding) are y0 and x0, with one filter. A
- * padded input equals its zero point and adds nothing, so those taps are skipped. */
-static int32_t window_sum(const int8_t *in, const int8_t *filter, int32_t y0, int32_t x0,
+static int32_t dot(const int8_t *in, const int8_t *weights, int32_t length, int32_t in_offset)
+{
+    int32_t sum = 0;
+    for (int32_t i = 0; i < length; i++) {
+        sum += weights[i] * (in[i] + in_offset);
+    }
+    return sum;
+}
+
+/* One output: `in` and `filter` point at the first tap inside the input, which has `rows` x `columns` of them. */
+static int32_t window_sum(const int8_t *in, const int8_t *filter, int32_t rows, int32_t columns,
                           const itg_conv2d_s8_params *p)
 {
     const int32_t channels = p->group_in_c;
-    const int32_t in_offset = p->in_offset;
+    const int32_t row_step = p->dilation_h * p->in_w * p->in_c;
+    const int32_t column_step = p->dilation_w * p->in_c;
     int32_t sum = 0;
-    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
-        const int32_t y = y0 + ky * p->dilation_h;
-        if (y < 0 || y >= p->in_h) {
-            continue;
-        }
-        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
-            const int32_t x = x0 + kx * p->dilation_w;
-            if (x < 0 || x >= p->in_w) {
-                continue;
-            }
-            const int8_t *pixel = in + (y * p->in_w + x) * p->in_c;
-            const int8_t *tap = filter + (ky * p->kernel_w + kx) * channels;
-            for (int32_t c = 0; c < channels; c++) {
-                sum += tap[c] * (pixel[c] + in_offset);
+    for (int32_t ky = 0; ky < rows; ky++) {
+        const int8_t *row = in + ky * row_step;
+        const int8_t *taps = filter + ky * p->kernel_w * channels;
+        if (column_step == channels) {
+            /* Neighbouring taps lie side by side in memory, as in the filter: one run a row. */
+            sum += dot(row, taps, columns * channels, p->in_offset);
+        } else {
+            for (int32_t kx = 0; kx < columns; kx++) {
+                sum += dot(row + kx * column_step, taps + kx * channels, channels, p->in_offset);
             }
         }
     }
@@ -39,13 +44,19 @@ void itg_conv2d_s8(const int8_t *in, const int8_t *weights, const int32_t *bias,
     const int32_t group_out_c = p->out_c / (p->in_c / p->group_in_c);
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         const int32_t y0 = oy * p->stride_h - p->pad_top;
+        const itg_taps ky = itg_taps_inside(y0, p->kernel_h, p->dilation_h, p->in_h);
         for (int32_t ox = 0; ox < p->out_w; ox++) {
             const int32_t x0 = ox * p->stride_w - p->pad_left;
+            const itg_taps kx = itg_taps_inside(x0, p->kernel_w, p->dilation_w, p->in_w);
+            const int32_t in_at =
+                ((y0 + ky.first * p->dilation_h) * p->in_w + x0 + kx.first * p->dilation_w) * p->in_c;
+            const int32_t filter_at = (ky.first * p->kernel_w + kx.first) * p->group_in_c;
             for (int32_t oc = 0; oc < p->out_c; oc++) {
-                const int8_t *group = in + (oc / group_out_c) * p->group_in_c;
-                int32_t sum = window_sum(group, weights + oc * filter_size, y0, x0, p);
-                if (bias != NULL) {
-                    sum += bias[oc];
+                const int32_t group = oc / group_out_c;
+                int32_t sum = bias != NULL ? bias[oc] : 0;
+                if (ky.end > ky.first && kx.end > kx.first) {
+                    sum += window_sum(in + in_at + group * p->group_in_c, weights + oc * filter_size + filter_at,
+                                      ky.end - ky.first, kx.end - kx.first, p);
                 }
                 sum = itg_requantize(sum, multiplier[oc], shift[oc]) + p->out_offset;
                 *out++ = (int8_t)itg_clamp(sum, p->out_min, p->out_max);

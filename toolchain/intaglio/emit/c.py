@@ -313,8 +313,8 @@ def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sou
     return Manifest(
         model=graph.name,
         board=board,
-        inputs=tuple(_port(graph.tensors[n]) for n in graph.inputs),
-        outputs=tuple(_port(graph.tensors[n]) for n in graph.outputs),
+        inputs=tuple(port_of(graph.tensors[n]) for n in graph.inputs),
+        outputs=tuple(port_of(graph.tensors[n]) for n in graph.outputs),
         arena_bytes=graph.arena_bytes or 0,
         weight_bytes=weight_bytes,
         state_bytes=sum(t.nbytes for t in graph.states()),
@@ -329,7 +329,8 @@ def layer_name(node: Node) -> str:
     return node.name.split(";")[0]
 
 
-def _port(t: Tensor) -> Port:
+def port_of(t: Tensor) -> Port:
+    """What intaglio.json says of an input or output."""
     per_tensor = t.quant is not None and t.quant.per_tensor
     return Port(
         name=t.name,

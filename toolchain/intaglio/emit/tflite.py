@@ -139,6 +139,9 @@ class _Writer:
                 name = f"{outputs[0] if outputs else op.builtin}:const{k}:{len(sub.tensors)}"
                 self.tensor(sub, Tensor(name, item.shape, item.dtype.name, None, item))  # type: ignore[arg-type]
                 item = name
+            elif isinstance(item, Tensor):
+                self.tensor(sub, item)
+                item = item.name
             inputs.append(-1 if item == "" else sub.index[item])
         options_at = self.options(op)
         inputs_at = self.vector(np.array(inputs, np.int32))

@@ -23,11 +23,13 @@ from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, verify
 from ..ops import by_tflite
 from ..ops.base import Refuse
 from ..ops.unsupported import Unsupported
-from .tflite_state import StateReader, initial_values
+from .tflite_state import StateReader, initial_values, text
 
 MAX_ELEMENTS = 1 << 28
 """Largest tensor taken: 256 M elements is beyond any board, and keeps a damaged shape from asking for all memory."""
 MAX_RANK = 8
+MAX_BYTES = (1 << 31) - 1
+"""Largest file: a flatbuffer's offsets are signed 32-bit numbers."""
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, UnicodeDecodeError)
 
 
@@ -113,25 +115,32 @@ def load(path: Path | str) -> Graph:
     Returns: a verified Graph, float or quantized as the file is; a batch of -1 is taken as 1.
     Raises: ModelError for an unreadable or damaged file, UnsupportedError listing everything unsupported at once.
     """
-    graph = read(path)
-    problems = [
-        f"{n.op.kind} ({n.name}): {n.op.reason}" for n in graph.nodes if isinstance(n.op, Unsupported)
-    ]
+    return checked(read(path), str(path))
+
+
+def checked(graph: Graph, where: str) -> Graph:
+    """A graph as `read` or `parse` gives it, unless it holds something unsupported or contradicts itself.
+
+    Raises: UnsupportedError listing everything at once, ModelError.
+    """
+    problems = [f"{n.op.kind} ({n.name}): {n.op.reason}" for n in graph.nodes if isinstance(n.op, Unsupported)]
     if problems:
-        raise UnsupportedError(str(path), problems, "`intaglio ops` lists what is supported")
+        raise UnsupportedError(where, problems, "`intaglio ops` lists what is supported")
     try:
         return verify(graph, "float")
     except GraphError as e:
-        raise ModelError(str(path), f"the model contradicts itself: {e}") from e
+        raise ModelError(where, f"the model contradicts itself: {e}") from e
 
 
 def read(path: Path | str) -> Graph:
     """Like `load`, but an unsupported node becomes an `Unsupported` operator, for `inspect`."""
     path = Path(path)
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(str(path), f"has {path.stat().st_size:,} bytes", f"{MAX_BYTES:,} at most")
         data = path.read_bytes()
     except OSError as e:
-        raise ModelError(str(path), f"cannot be read ({e.strerror})") from e
+        raise ModelError(str(path), f"cannot be read ({e.strerror})", "a .tflite file") from e
     return parse(data, str(path), path.stem)
 
 
@@ -167,11 +176,8 @@ class _Reader:
         tensors, foreign = self.tensors(sub)
         inputs = self.indices(sub, "Inputs", len(tensors))
         outputs = self.indices(sub, "Outputs", len(tensors))
-        if not outputs or -1 in inputs or -1 in outputs:
-            raise ModelError(self.where, "the model has no output, or an absent tensor among its inputs or outputs")
-        for i in (*inputs, *outputs):
-            if i in foreign:
-                raise UnsupportedError(self.where, [f"input or output {tensors[i].name} is {foreign[i]}"])
+        if not inputs or not outputs or -1 in inputs or -1 in outputs:
+            raise ModelError(self.where, "the model has no input or no output, or an absent tensor among them")
         if len(set(inputs)) != len(inputs) or any(tensors[i].is_const for i in inputs):
             raise ModelError(self.where, "an input is listed twice or is a constant")
         states = StateReader(initial_values(self, self.model), self.where)
@@ -182,6 +188,11 @@ class _Reader:
             if node is not None:
                 nodes.append(node)
         pool = {t.name: t for t in tensors} | {t.name: t for t in states.tensors()}
+        # A node that touches one of these is unsupported already, and says why.
+        touched = {n for node in nodes for n in (*node.inputs, *node.outputs)}
+        strange = [i for i in (*inputs, *outputs) if i in foreign and tensors[i].name not in touched]
+        if strange:
+            raise UnsupportedError(self.where, [f"{tensors[i].name}: it has {foreign[i]}" for i in strange])
         graph = Graph(
             _identifier(name), (), pool, tuple(tensors[i].name for i in inputs), tuple(tensors[i].name for i in outputs)
         )
@@ -236,7 +247,7 @@ class _Reader:
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         if number == tflite.BuiltinOperator.CUSTOM:
             custom = code.CustomCode()
-            return f"CUSTOM {custom.decode('utf-8', 'replace')[:40] if custom else ''}".strip()
+            return f"CUSTOM {text(custom, 40)}".strip()
         return BUILTINS.get(number, f"BUILTIN_{number}")
 
     def indices(self, owner: Any, what: str, limit: int) -> list[int]:
@@ -255,7 +266,7 @@ class _Reader:
         for i in range(_length(sub.TensorsLength(), self.data, self.where, "tensors")):
             with damage(self.where, f"tensor {i}"):
                 raw = sub.Tensors(i)
-                name = (raw.Name() or b"").decode("utf-8", "replace")[:200] or f"tensor_{i}"
+                name = text(raw.Name(), 200) or f"tensor_{i}"
                 while name in taken:
                     name = f"{name}_{i}"
                 taken.add(name)

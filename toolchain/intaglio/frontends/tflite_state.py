@@ -31,6 +31,11 @@ class StateNode:
     node: Node | None
 
 
+def text(raw: bytes | None, limit: int) -> str:
+    """A name from the file, safe to print: a control character could make a terminal do things."""
+    return "".join(c if c.isprintable() else "?" for c in (raw or b"").decode("utf-8", "replace")[:limit])
+
+
 def variable_name(operator: Any) -> str:
     """`container/shared_name` of a VAR_HANDLE."""
     raw = operator.BuiltinOptions()
@@ -38,7 +43,7 @@ def variable_name(operator: Any) -> str:
     if raw is None or operator.BuiltinOptionsType() != tflite.BuiltinOptions.VarHandleOptions:
         return "variable"
     options.Init(raw.Bytes, raw.Pos)
-    parts = [(p or b"").decode("utf-8", "replace")[:100] for p in (options.Container(), options.SharedName())]
+    parts = [text(p, 100) for p in (options.Container(), options.SharedName())]
     return "/".join(p for p in parts if p) or "variable"
 
 

@@ -94,11 +94,12 @@ class TfliteOp:
     """How a node is written to a .tflite.
 
     `options` names the table (`Conv2DOptions`, empty for none) and `fields` its members; an ndarray among `inputs`
-    becomes a constant tensor (paddings, axes, shapes), a string is a tensor of the graph, "" an absent input.
+    becomes a constant tensor (paddings, axes, shapes), a Tensor a quantized constant, a string is a tensor of the
+    graph, "" an absent input.
     """
 
     builtin: str
-    inputs: tuple[str | Array, ...]
+    inputs: tuple[str | Array | Tensor, ...]
     options: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1

@@ -1,0 +1,62 @@
+"""TRANSPOSE_CONV against the oracle."""
+
+import numpy as np
+import pytest
+from harness import act, check_cases, const, graph_of
+
+from intaglio.graph import Quant
+from intaglio.ops.transpose_conv import TransposeConv
+from intaglio.ops.window import same_pads
+
+
+def case(rng, free=False):
+    in_c, out_c = int(rng.integers(1, 6)), int(rng.integers(1, 6))
+    kernel = tuple(int(v) for v in rng.integers(1, 5, 2))
+    stride = tuple(int(v) for v in rng.integers(1, 4, 2))
+    hw = tuple(int(v) for v in rng.integers(1, 7, 2))
+    size = tuple((d - 1) * s + k for d, s, k in zip(hw, stride, kernel, strict=True))
+    cut = (0, 0)
+    if rng.random() < 0.5:
+        # Any output from which SAME leads back to this input.
+        size = tuple(int(d * s - rng.integers(0, s)) for d, s in zip(hw, stride, strict=True))
+        pads = same_pads(size, kernel, stride, (1, 1))
+        cut = (pads[0], pads[2])
+    if free:
+        cut = tuple(int(v) for v in rng.integers(0, 4, 2))
+        size = tuple(int(v) for v in rng.integers(1, 20, 2))
+    op = TransposeConv(size, stride, cut, str(rng.choice(["none", "none", "relu", "relu6"])))
+    x = act(rng, "x", (1, *hw, in_c))
+    scales = np.float32(np.exp(rng.uniform(-7, -2, out_c if rng.random() < 0.7 else 1)))
+    quant = Quant(tuple(float(s) for s in scales), (0,) * len(scales), 0 if len(scales) > 1 else None)
+    w = const("w", rng.integers(-127, 128, (out_c, *kernel, in_c)).astype(np.int8), quant)
+    bias_quant = Quant(tuple(float(np.float32(x.scale) * s) for s in scales), (0,) * len(scales), quant.axis)
+    b = const("b", rng.integers(-20000, 20000, out_c).astype(np.int32), bias_quant) if rng.random() < 0.7 else None
+    spread = x.scale * float(scales.max()) * 128 * np.sqrt(w.size / out_c)
+    out = act(rng, "y", op.infer([x, w, b], [])[0][0], scale=spread * np.exp(rng.uniform(-3, 1)))
+    return graph_of(op, [x, w, b], [out])
+
+
+def test_matches_oracle():
+    check_cases(case, 200)
+
+
+def test_any_cut_and_size():
+    """PyTorch's paddings, which TFLite cannot say."""
+    check_cases(lambda rng: case(rng, free=True), 60, judge=False)
+
+
+@pytest.mark.parametrize(("cut", "out", "stride"), [((1, 1), (6, 6), 2), ((0, 0), (8, 8), 2), ((1, 0), (7, 9), 3)])
+def test_float_meaning_equals_scattering(cut, out, stride):
+    import torch
+
+    rng = np.random.default_rng(1)
+    x, w, b = rng.normal(size=(2, 3, 3, 2)), rng.normal(size=(4, 3, 3, 2)), rng.normal(size=4)
+    wanted = np.zeros((2, 20, 20, 4))
+    for y in range(3):
+        for k in range(3):
+            wanted[:, y * stride : y * stride + 3, k * stride : k * stride + 3] += np.einsum(
+                "nc,okjc->nkjo", x[:, y, k], w
+            )
+    wanted = wanted[:, cut[0] : cut[0] + out[0], cut[1] : cut[1] + out[1]] + b
+    found = TransposeConv(out, (stride, stride), cut).forward(*(torch.tensor(v) for v in (x, w, b)))
+    assert np.abs(found.numpy() - wanted).max() < 1e-9

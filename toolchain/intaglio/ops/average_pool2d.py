@@ -1,0 +1,53 @@
+"""AVERAGE_POOL_2D: the mean of each window, of the elements inside the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..graph import Array
+from .activation import activation_range, torch_activation
+from .base import Ins, Outs, arr, need
+from .fixed import I32_MAX, clamp_to
+from .pool import Pool2D
+from .window import patches, torch_nchw
+
+
+@dataclass(frozen=True)
+class AveragePool2D(Pool2D):
+    """round(sum / count), half away from zero, then the activation; padding is left out of both."""
+
+    name: ClassVar[str] = "average_pool2d"
+    tflite: ClassVar[tuple[str, ...]] = ("AVERAGE_POOL_2D",)
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        problems = super().check(ins, outs)
+        x = need(ins[0])
+        area = min(self.kernel[0], x.shape[1]) * min(self.kernel[1], x.shape[2])
+        # The kernel adds half the count to the sum.
+        if area * 129 > I32_MAX:
+            problems.append(f"its window covers {area} elements: their sum leaves 32 bits")
+        if any(p >= self.kernel[i // 2] for i, p in enumerate(self.pads)):
+            problems.append(f"its padding {self.pads} is as wide as its window {self.kernel}: a window may be empty")
+        return problems
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        x = arr(xs[0]).astype(np.int64)
+        total = patches(x, self.kernel, self.stride, (1, 1), self.pads, 0).sum(axis=(3, 4))
+        count = patches(np.ones_like(x[:1, :, :, :1]), self.kernel, self.stride, (1, 1), self.pads, 0).sum(axis=(3, 4))
+        mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
+        return [clamp_to(mean, *activation_range(self.activation, outs[0]))]
+
+    def forward(self, *xs: Any) -> Any:
+        import torch
+        import torch.nn.functional as F
+
+        mean = F.avg_pool2d(torch_nchw(xs[0], self.pads), self.kernel, self.stride)
+        if any(self.pads):
+            # Padding is zero and so adds nothing to the sum; take it out of the count too.
+            inside = torch_nchw(torch.ones_like(xs[0][:1, :, :, :1]), self.pads)
+            mean = mean / F.avg_pool2d(inside, self.kernel, self.stride)
+        return torch_activation(mean.permute(0, 2, 3, 1), self.activation)

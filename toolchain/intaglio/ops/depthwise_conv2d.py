@@ -1,0 +1,142 @@
+"""DEPTHWISE_CONV_2D: each input channel convolved with `multiplier` filters of its own, dilated too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import Array
+from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
+from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .fixed import clamp_to, requantize
+from .weighted import channel_multipliers, macs_of, weighted_problems
+from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class DepthwiseConv2D(Op):
+    """inputs: x [1][h][w][in_c], weights [1][kh][kw][in_c * multiplier], bias int32 [in_c * multiplier] (optional).
+
+    Output: [1][out_h][out_w][in_c * multiplier]; output channel c reads input channel c / multiplier.
+    """
+
+    name: ClassVar[str] = "depthwise_conv2d"
+    tflite: ClassVar[tuple[str, ...]] = ("DEPTHWISE_CONV_2D",)
+    input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+    activation: Activation = "none"
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        x, w = need(ins[0]), need(ins[1])
+        hw = hw_of(x.shape)
+        if len(w.shape) != 4 or w.shape[0] != 1 or w.shape[3] % x.shape[3]:
+            allowed = "(1, kernel_h, kernel_w, in_c * multiplier)"
+            raise GraphError(w.name, f"weights {w.shape} do not fit an input {x.shape}", allowed)
+        if len(ins) > 2 and ins[2] is not None and ins[2].shape != (w.shape[3],):
+            raise GraphError(ins[2].name, f"a bias of shape {ins[2].shape}", f"({w.shape[3]},)")
+        h, wd = out_hw(hw, (w.shape[1], w.shape[2]), self.stride, self.dilation, self.pads)
+        return [((x.shape[0], h, wd, w.shape[3]), x.dtype)]
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        x = need(ins[0])
+        if x.shape[0] != 1:
+            return [f"its batch is {x.shape[0]}; 1 is supported"]
+        return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 3)
+
+    def macs(self, ins: Ins, outs: Outs) -> int:
+        return macs_of(need(ins[1]), outs[0].shape[1] * outs[0].shape[2])
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        x, w, out = need(ins[0]), need(ins[1]), outs[0]
+        _, kernel_h, kernel_w, channels = w.shape
+        weights = arr(xs[1]).astype(np.int64)
+        windows = patches(arr(xs[0]), (kernel_h, kernel_w), self.stride, self.dilation, self.pads, x.zero_point)
+        acc = np.zeros((*windows.shape[:3], channels), np.int64)
+        for ky in range(kernel_h):
+            for kx in range(kernel_w):
+                tap = windows[:, :, :, ky, kx, :].astype(np.int64) - x.zero_point
+                acc += np.repeat(tap, channels // x.shape[3], axis=3) * weights[0, ky, kx]
+        if len(xs) > 2 and xs[2] is not None:
+            acc += xs[2].astype(np.int64)
+        multiplier, shift = channel_multipliers(x, w, out, channels)
+        return [clamp_to(requantize(acc, multiplier, shift) + out.zero_point, *activation_range(self.activation, out))]
+
+    def lower(self, node: Node, graph: Graph) -> Call:
+        ins, out = graph.ins(node), graph.outs(node)[0]
+        x, w = need(ins[0]), need(ins[1])
+        multiplier, shift = channel_multipliers(x, w, out, w.shape[3])
+        low, high = activation_range(self.activation, out)
+        params = Struct(
+            "itg_depthwise_conv2d_s8_params",
+            (
+                ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("in_c", x.shape[3]),
+                ("out_h", out.shape[1]), ("out_w", out.shape[2]), ("multiplier", w.shape[3] // x.shape[3]),
+                ("kernel_h", w.shape[1]), ("kernel_w", w.shape[2]),
+                ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
+                ("dilation_h", self.dilation[0]), ("dilation_w", self.dilation[1]),
+                ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
+                ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
+            ),
+        )  # fmt: skip
+        bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
+        return Call(
+            "depthwise_conv2d",
+            "itg_depthwise_conv2d_s8",
+            (
+                Buf(x.name), Buf(w.name), bias, Const("multiplier", multiplier), Const("shift", shift),
+                Buf(out.name), params,
+            ),
+        )  # fmt: skip
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        x, w = n.inputs[0], n.inputs[1]
+        if x is None or w is None or len(x.shape) != 4 or len(w.shape) != 4:
+            raise Refuse("it needs a 4-D input and 4-D weights")
+        o = n.options("DepthwiseConv2DOptions")
+        # Older converters leave the multiplier at 0; the shapes say it anyway.
+        if o.DepthMultiplier() not in (0, w.shape[3] // x.shape[3]):
+            raise Refuse(f"its depth multiplier is {o.DepthMultiplier()}, but {x.shape[3]} channels give {w.shape[3]}")
+        stride, dilation = (o.StrideH(), o.StrideW()), (o.DilationHFactor(), o.DilationWFactor())
+        pads = read_padding(o.Padding(), hw_of(x.shape), (w.shape[1], w.shape[2]), stride, dilation)
+        return cls(stride, dilation, pads, n.activation(o.FusedActivationFunction())), (0, 1, 2)
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        ins = graph.ins(node)
+        x, w = need(ins[0]), need(ins[1])
+        padding = tflite_padding(self.pads, hw_of(x.shape), (w.shape[1], w.shape[2]), self.stride, self.dilation)
+        if padding is None:
+            raise Refuse(f"padding {self.pads} is neither SAME nor VALID")
+        fields = {
+            "Padding": padding,
+            "StrideH": self.stride[0],
+            "StrideW": self.stride[1],
+            "DepthMultiplier": w.shape[3] // x.shape[3],
+            "DilationHFactor": self.dilation[0],
+            "DilationWFactor": self.dilation[1],
+            "FusedActivationFunction": TFLITE_CODE[self.activation],
+        }
+        # TFLM's kernel counts the inputs and dereferences a third one even where it is marked absent.
+        inputs = tuple(n for n in node.inputs if n)
+        return TfliteOp("DEPTHWISE_CONV_2D", inputs, "DepthwiseConv2DOptions", fields, 3)
+
+    def forward(self, *xs: Any) -> Any:
+        import torch.nn.functional as F
+
+        x, w = xs[0], xs[1]
+        bias = xs[2] if len(xs) > 2 else None
+        # [1][kh][kw][out_c] -> [out_c][1][kh][kw]: with as many groups as channels, torch pairs them as TFLite does.
+        y = F.conv2d(
+            torch_nchw(x, self.pads), w.permute(3, 0, 1, 2), bias, self.stride, 0, self.dilation, x.shape[3]
+        )
+        return torch_activation(y.permute(0, 2, 3, 1), self.activation)

@@ -1,0 +1,124 @@
+"""FULLY_CONNECTED: rows of the input times a weight matrix, with a fused activation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import Array, Tensor
+from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
+from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .fixed import clamp_to, quantize_multiplier, requantize
+from .weighted import channel_multipliers, macs_of, weighted_problems
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class FullyConnected(Op):
+    """inputs: x, weights [out_c][in_c], bias int32 [out_c] (optional).
+
+    x is taken as rows of in_c values, whatever its rank. Output: [rows][out_c], or with `keep_num_dims` x's shape
+    with its last dimension in_c replaced by out_c.
+    """
+
+    name: ClassVar[str] = "fully_connected"
+    tflite: ClassVar[tuple[str, ...]] = ("FULLY_CONNECTED",)
+    input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
+    activation: Activation = "none"
+    keep_num_dims: bool = False
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        x, w = need(ins[0]), need(ins[1])
+        if len(w.shape) != 2 or x.size % w.shape[1]:
+            raise GraphError(w.name, f"weights {w.shape} do not fit an input {x.shape}")
+        if len(ins) > 2 and ins[2] is not None and ins[2].shape != (w.shape[0],):
+            raise GraphError(ins[2].name, f"a bias of shape {ins[2].shape}", f"({w.shape[0]},)")
+        if not self.keep_num_dims:
+            return [((x.size // w.shape[1], w.shape[0]), x.dtype)]
+        if x.shape[-1:] != w.shape[1:]:
+            raise GraphError(w.name, f"weights {w.shape} do not fit the last dimension of {x.shape}")
+        return [((*x.shape[:-1], w.shape[0]), x.dtype)]
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        return weighted_problems(need(ins[0]), need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 0)
+
+    def macs(self, ins: Ins, outs: Outs) -> int:
+        w = need(ins[1])
+        return macs_of(w, need(ins[0]).size // w.shape[1])
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        x, w, out = need(ins[0]), need(ins[1]), outs[0]
+        # Products of int8 and 9-bit numbers: float64 sums are exact up to 2**53, and BLAS makes them fast.
+        rows = arr(xs[0]).reshape(-1, w.shape[1]).astype(np.float64) - x.zero_point
+        acc = (rows @ arr(xs[1]).astype(np.float64).T).astype(np.int64)
+        if len(xs) > 2 and xs[2] is not None:
+            acc += xs[2].astype(np.int64)
+        multiplier, shift = multipliers(x, w, out)
+        y = clamp_to(requantize(acc, multiplier, shift) + out.zero_point, *activation_range(self.activation, out))
+        return [y.reshape(out.shape)]
+
+    def lower(self, node: Node, graph: Graph) -> Call:
+        ins, out = graph.ins(node), graph.outs(node)[0]
+        x, w = need(ins[0]), need(ins[1])
+        multiplier, shift = multipliers(x, w, out)
+        low, high = activation_range(self.activation, out)
+        params = Struct(
+            "itg_fully_connected_s8_params",
+            (
+                ("rows", x.size // w.shape[1]), ("in_c", w.shape[1]), ("out_c", w.shape[0]),
+                ("multiplier_step", int(len(multiplier) > 1)),
+                ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
+            ),
+        )  # fmt: skip
+        bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
+        return Call(
+            "fully_connected",
+            "itg_fully_connected_s8",
+            (
+                Buf(x.name), Buf(w.name), bias, Const("multiplier", multiplier), Const("shift", shift),
+                Buf(out.name), params,
+            ),
+        )  # fmt: skip
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        x, w = n.inputs[0], n.inputs[1]
+        if x is None or w is None or len(w.shape) != 2 or len(n.outputs) != 1:
+            raise Refuse("it needs an input and 2-D weights")
+        o = n.options("FullyConnectedOptions")
+        if o.WeightsFormat() != 0:
+            raise Refuse(f"its weights are in format {o.WeightsFormat()} (shuffled); only the default is supported")
+        # Some converters leave the flag out and declare the kept shape; runtimes go by the declared shape.
+        keep = bool(o.KeepNumDims()) or (len(x.shape) != 2 and n.outputs[0].shape == (*x.shape[:-1], w.shape[0]))
+        return cls(n.activation(o.FusedActivationFunction()), keep), (0, 1, 2)
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        fields = {"FusedActivationFunction": TFLITE_CODE[self.activation], "KeepNumDims": self.keep_num_dims}
+        return TfliteOp("FULLY_CONNECTED", node.inputs, "FullyConnectedOptions", fields, 5)
+
+    def forward(self, *xs: Any) -> Any:
+        import torch.nn.functional as F
+
+        x, w = xs[0], xs[1]
+        rows = x if self.keep_num_dims else x.reshape(-1, w.shape[1])
+        return torch_activation(F.linear(rows, w, xs[2] if len(xs) > 2 else None), self.activation)
+
+
+def multipliers(x: Tensor, weights: Tensor, out: Tensor) -> tuple[Array, Array]:
+    """(multiplier int32, shift int8), one of each per output channel, or one in all for weights with one scale.
+
+    With one scale TFLM multiplies the input's and the weights' scales in float32 before it divides in double; with
+    a scale per channel all of it is double. The two can differ in the last bits of the multiplier.
+    """
+    if weights.quant is not None and not weights.quant.per_tensor:
+        return channel_multipliers(x, weights, out, weights.shape[0])
+    product = float(np.float32(x.scale) * np.float32(weights.scale))
+    multiplier, shift = quantize_multiplier(product / float(np.float32(out.scale)))
+    return np.array([multiplier], np.int32), np.array([shift], np.int8)

@@ -1,0 +1,100 @@
+"""PAD and PADV2: a border of one value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import DTYPES, INT_RANGE, Array, Tensor, constant
+from .base import Buf, Call, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
+from .window import MAX_SIDE, Pair
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Pad(Op):
+    """inputs: (x,). `pads[d]` is how much is put before and after along dimension d.
+
+    `value` is the real number that is put there, in a float and in a quantized graph alike; -inf is the lowest that the
+    tensor can hold. Without quantization it is the integer itself.
+    """
+
+    name: ClassVar[str] = "pad"
+    tflite: ClassVar[tuple[str, ...]] = ("PAD", "PADV2")
+    pads: tuple[Pair, ...] = ()
+    value: float = 0.0
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        x = need(ins[0])
+        if len(self.pads) != len(x.shape) or any(not 0 <= p <= MAX_SIDE for pair in self.pads for p in pair):
+            raise GraphError(x.name, f"padding {self.pads} of {x.shape}", f"a pair in 0..{MAX_SIDE} a dimension")
+        return [(tuple(n + sum(pair) for n, pair in zip(x.shape, self.pads, strict=True)), x.dtype)]
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        x = need(ins[0])
+        return move_problems([x], outs, [self._move(x, outs[0])])
+
+    def fill(self, t: Tensor) -> float | int:
+        """`value` as the tensor holds it."""
+        if t.dtype == "float32":
+            return self.value
+        low, high = INT_RANGE[t.dtype]
+        if not math.isfinite(self.value):
+            return low if self.value < 0 else high
+        q = self.value if t.quant is None else self.value / t.scale + t.zero_point
+        return min(max(math.floor(q + 0.5), low), high)
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        return [np.pad(arr(xs[0]), self.pads, constant_values=self.fill(outs[0]))]
+
+    def lower(self, node: Node, graph: Graph) -> tuple[Call, ...]:
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        value = Num(int(self.fill(out)))
+        border = Call("fill", "itg_fill", (Buf(out.name), Num(out.size), Num(itemsize(out)), value))
+        return border, move_call(self._move(x, out), x.name, out.name)
+
+    def _move(self, x: Tensor, out: Tensor) -> Move:
+        dense = steps(out.shape)
+        start = sum(before * s for (before, _), s in zip(self.pads, dense, strict=True))
+        return move(x.shape, steps(x.shape), dense, itemsize(x), 0, start)
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        x = tensor_input(n, 0)
+        found = n.ints(1)
+        if len(found) != 2 * len(x.shape):
+            raise Refuse(f"it has {len(found)} paddings for {len(x.shape)} dimensions")
+        pads = tuple(zip(found[::2], found[1::2], strict=True))
+        if n.builtin == "PAD":
+            return cls(pads), (0,)
+        value, t = n.const(2), tensor_input(n, 2)
+        if value.size != 1 or t.dtype != x.dtype:
+            raise Refuse(f"its padding value is {t.dtype}{t.shape}; one {x.dtype} is needed")
+        if t.quant is not None and t.quant.per_tensor and t.dtype != "float32":
+            return cls(pads, t.scale * (int(value.ravel()[0]) - t.zero_point)), (0,)
+        return cls(pads, float(value.ravel()[0])), (0,)
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        out = graph.outs(node)[0]
+        pads = np.array(self.pads, np.int32).reshape(len(self.pads), 2)
+        if self.value == 0.0:
+            return TfliteOp("PAD", (node.inputs[0], pads), "PadOptions")
+        if out.dtype == "float32" and math.isinf(self.value):
+            value: Array = np.array(np.copysign(np.finfo(np.float32).max, self.value), np.float32)
+        else:
+            value = np.array(self.fill(out), DTYPES[out.dtype])
+        return TfliteOp("PADV2", (node.inputs[0], pads, constant(f"{out.name}:fill", value, out.quant)), "PadV2Options")
+
+    def forward(self, *xs: Any) -> Any:
+        import torch.nn.functional as F
+
+        return F.pad(xs[0], [p for pair in reversed(self.pads) for p in pair], value=self.value)

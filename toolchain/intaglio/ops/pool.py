@@ -1,0 +1,86 @@
+"""What AVERAGE_POOL_2D and MAX_POOL_2D share: everything but the arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from .activation import TFLITE_CODE, Activation, activation_range
+from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, need
+from .movement import alike, tensor_input
+from .window import Pads, Pair, hw_of, out_hw, read_padding, tflite_padding
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Pool2D(Op):
+    """inputs: x [1][h][w][c]; output [1][out_h][out_w][c], quantized as x is. Padded elements do not take part."""
+
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+    activation: Activation = "none"
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        x = need(ins[0])
+        h, w = out_hw(hw_of(x.shape), self.kernel, self.stride, (1, 1), self.pads)
+        return [((x.shape[0], h, w, x.shape[3]), x.dtype)]
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        x, out = need(ins[0]), outs[0]
+        if x.dtype == "float32":
+            return ["its tensors are float32: the model has to be quantized first (calibrate it)"]
+        if x.dtype != "int8":
+            return [f"its input is {x.dtype}; int8 is supported"]
+        if x.shape[0] != 1:
+            return [f"its batch is {x.shape[0]}; 1 is supported"]
+        for t in (x, out):
+            if t.quant is None or not t.quant.per_tensor:
+                return [f"{t.name} must have one scale and one zero point"]
+        if not alike(x, out):
+            return ["its output is quantized unlike its input"]
+        return []
+
+    def lower(self, node: Node, graph: Graph) -> Call:
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        low, high = activation_range(self.activation, out)
+        params = Struct(
+            "itg_pool2d_params",
+            (
+                ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("channels", x.shape[3]),
+                ("out_h", out.shape[1]), ("out_w", out.shape[2]),
+                ("kernel_h", self.kernel[0]), ("kernel_w", self.kernel[1]),
+                ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
+                ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
+                ("out_min", low), ("out_max", high),
+            ),
+        )  # fmt: skip
+        return Call(self.name, f"itg_{self.name}_s8", (Buf(x.name), Buf(out.name), params))
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Self, tuple[int, ...]]:
+        x = tensor_input(n, 0)
+        if len(x.shape) != 4:
+            raise Refuse("it needs a 4-D input")
+        o = n.options("Pool2DOptions")
+        kernel, stride = (o.FilterHeight(), o.FilterWidth()), (o.StrideH(), o.StrideW())
+        pads = read_padding(o.Padding(), hw_of(x.shape), kernel, stride)
+        return cls(kernel, stride, pads, n.activation(o.FusedActivationFunction())), (0,)
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        hw = hw_of(need(graph.ins(node)[0]).shape)
+        padding = tflite_padding(self.pads, hw, self.kernel, self.stride)
+        if padding is None:
+            raise Refuse(f"padding {self.pads} is neither SAME nor VALID")
+        fields = {
+            "Padding": padding,
+            "StrideH": self.stride[0],
+            "StrideW": self.stride[1],
+            "FilterHeight": self.kernel[0],
+            "FilterWidth": self.kernel[1],
+            "FusedActivationFunction": TFLITE_CODE[self.activation],
+        }
+        return TfliteOp(self.tflite[0], node.inputs, "Pool2DOptions", fields, 2)

@@ -1,0 +1,144 @@
+"""TRANSPOSE_CONV: the transpose of a 2-D convolution, which spreads each input pixel over a window of the output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import Array
+from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
+from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .fixed import clamp_to, requantize
+from .movement import tensor_input
+from .weighted import channel_multipliers, macs_of, weighted_problems
+from .window import MAX_SIDE, Pair, hw_of, read_padding, same_pads
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class TransposeConv(Op):
+    """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c], bias int32 [out_c] (optional).
+
+    Input pixel (y, x) adds to the rows from y * stride - cut on, and so to the columns. Output: [1][*size][out_c]; what
+    falls outside is dropped, and what nothing reaches holds the bias.
+    """
+
+    name: ClassVar[str] = "transpose_conv"
+    tflite: ClassVar[tuple[str, ...]] = ("TRANSPOSE_CONV",)
+    size: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    cut: Pair = (0, 0)
+    activation: Activation = "none"
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        x, w = need(ins[0]), need(ins[1])
+        hw_of(x.shape)
+        if len(w.shape) != 4 or w.shape[3] != x.shape[3]:
+            raise GraphError(w.name, f"weights {w.shape} do not fit an input {x.shape}")
+        if len(ins) > 2 and ins[2] is not None and ins[2].shape != (w.shape[0],):
+            raise GraphError(ins[2].name, f"a bias of shape {ins[2].shape}", f"({w.shape[0]},)")
+        positive = (*self.size, *self.stride, w.shape[1], w.shape[2])
+        if any(not 1 <= v <= MAX_SIDE for v in positive) or any(not 0 <= c <= MAX_SIDE for c in self.cut):
+            raise GraphError(x.name, f"size {self.size}, stride {self.stride}, cut {self.cut}", f"up to {MAX_SIDE}")
+        return [((x.shape[0], *self.size, w.shape[0]), x.dtype)]
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        x = need(ins[0])
+        if x.shape[0] != 1:
+            return [f"its batch is {x.shape[0]}; 1 is supported"]
+        return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 0)
+
+    def macs(self, ins: Ins, outs: Outs) -> int:
+        """Of all products, those included that fall outside the output."""
+        x = need(ins[0])
+        return macs_of(need(ins[1]), x.shape[1] * x.shape[2])
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        x, w, out = need(ins[0]), need(ins[1]), outs[0]
+        # float64 holds these integer sums exactly, and BLAS makes them fast.
+        pixels = arr(xs[0]).astype(np.float64) - x.zero_point
+        weights = arr(xs[1]).astype(np.float64)
+        (kh, kw), (sh, sw) = w.shape[1:3], self.stride
+        n, h, wd = x.shape[:3]
+        reach = tuple((d - 1) * s + k for d, s, k in zip((h, wd), (sh, sw), (kh, kw), strict=True))
+        far = tuple(max(r, c + o) for r, c, o in zip(reach, self.cut, self.size, strict=True))
+        acc = np.zeros((n, *far, w.shape[0]))
+        for ky in range(kh):
+            for kx in range(kw):
+                acc[:, ky : ky + h * sh : sh, kx : kx + wd * sw : sw][:, :h, :wd] += pixels @ weights[:, ky, kx].T
+        acc = acc[:, self.cut[0] : self.cut[0] + self.size[0], self.cut[1] : self.cut[1] + self.size[1]]
+        total = acc.astype(np.int64)
+        if len(xs) > 2 and xs[2] is not None:
+            total += xs[2].astype(np.int64)
+        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
+        total = requantize(total, multiplier, shift) + out.zero_point
+        return [clamp_to(total, *activation_range(self.activation, out))]
+
+    def lower(self, node: Node, graph: Graph) -> Call:
+        ins, out = graph.ins(node), graph.outs(node)[0]
+        x, w = need(ins[0]), need(ins[1])
+        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
+        low, high = activation_range(self.activation, out)
+        params = Struct(
+            "itg_transpose_conv_s8_params",
+            (
+                ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("in_c", x.shape[3]),
+                ("out_h", out.shape[1]), ("out_w", out.shape[2]), ("out_c", out.shape[3]),
+                ("kernel_h", w.shape[1]), ("kernel_w", w.shape[2]),
+                ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
+                ("cut_top", self.cut[0]), ("cut_left", self.cut[1]),
+                ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
+            ),
+        )  # fmt: skip
+        bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
+        return Call(
+            "transpose_conv",
+            "itg_transpose_conv_s8",
+            (
+                Buf(x.name), Buf(w.name), bias, Const("multiplier", multiplier), Const("shift", shift),
+                Buf(out.name), params,
+            ),
+        )  # fmt: skip
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        size, w, x = n.ints(0), tensor_input(n, 1), tensor_input(n, 2)
+        if len(size) != 4 or len(x.shape) != 4 or len(w.shape) != 4:
+            raise Refuse("it needs a 4-D input, 4-D weights and four output sizes")
+        o = n.options("TransposeConvOptions")
+        hw, stride = (size[1], size[2]), (o.StrideH(), o.StrideW())
+        # TFLite pads the convolution that this is the transpose of: from the output to the input.
+        pads = read_padding(o.Padding(), hw, (w.shape[1], w.shape[2]), stride)
+        return cls(hw, stride, (pads[0], pads[2]), n.activation(o.FusedActivationFunction())), (2, 1, 3)
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        w, out = need(graph.ins(node)[1]), graph.outs(node)[0]
+        same = same_pads(self.size, (w.shape[1], w.shape[2]), self.stride, (1, 1))
+        if self.cut not in ((same[0], same[2]), (0, 0)):
+            raise Refuse(f"its result is cut by {self.cut}, which is neither SAME nor VALID")
+        fields = {
+            "Padding": 1 if self.cut == (0, 0) else 0,
+            "StrideH": self.stride[0],
+            "StrideW": self.stride[1],
+            "FusedActivationFunction": TFLITE_CODE[self.activation],
+        }
+        shape = np.array(out.shape, np.int32)
+        inputs: tuple[str | Array, ...] = (shape, node.inputs[1], node.inputs[0], *node.inputs[2:])
+        version = 4 if self.activation != "none" else 3
+        return TfliteOp("TRANSPOSE_CONV", inputs, "TransposeConvOptions", fields, version)
+
+    def forward(self, *xs: Any) -> Any:
+        import torch.nn.functional as F
+
+        y = F.conv_transpose2d(xs[0].permute(0, 3, 1, 2), xs[1].permute(3, 0, 1, 2), None, self.stride)
+        bottom, right = (c + s - n for c, s, n in zip(self.cut, self.size, y.shape[2:], strict=True))
+        # Negative padding cuts off.
+        y = F.pad(y, (-self.cut[1], right, -self.cut[0], bottom)).permute(0, 2, 3, 1)
+        return torch_activation(y if len(xs) < 3 or xs[2] is None else y + xs[2], self.activation)
