@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from intaglio import boards, build, pipeline
+from intaglio import boards, package
 from intaglio.build import Firmware
 from intaglio.graph import Graph
-from intaglio.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -35,14 +33,9 @@ CORES = {
 
 @contextmanager
 def firmware(graph: Graph, board: str) -> Iterator[Firmware]:
-    """The graph built for a board, in a folder that is gone afterwards."""
-    loaded = boards.load(board)
-    with tempfile.TemporaryDirectory() as tmp:
-        folder = Path(tmp) / "model"
-        for name, body in pipeline.compile_graph(graph, board).items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(body)
-        yield build.compile_firmware(folder, Manifest.read(folder), loaded)
+    """The graph built for a board."""
+    with package.prepared(None, boards.load(board), graph) as built:
+        yield built
 
 
 def random_inputs(graph: Graph, n: int, seed: int) -> list[np.ndarray[Any, Any]]:

@@ -7,7 +7,7 @@ import sys
 
 from common import SHARED
 
-ALL = ("models", "wake", "digits", "strict")
+ALL = ("models", "wake", "digits_cnn", "strict")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

@@ -21,7 +21,7 @@ def run(model: bytes, inputs: Sequence[Array]) -> list[Array]:
 
     Args:
         model: the bytes of a .tflite.
-        inputs: one array per model input, [n, *shape].
+        inputs: one array per model input, [n, *shape]; a batch axis of 1 may be left out.
 
     Returns: one array per model output, [n, *shape]. Raises ToolError when the wheel is not installed.
     """
@@ -31,12 +31,14 @@ def run(model: bytes, inputs: Sequence[Array]) -> list[Array]:
         raise ToolError(
             "oracle", "the Python package tflite-micro is not installed", "", "pip install 'intaglio[oracle]'"
         ) from e
-    outputs = tflite.Model.GetRootAs(model, 0).Subgraphs(0).OutputsLength()
+    main = tflite.Model.GetRootAs(model, 0).Subgraphs(0)
+    outputs = main.OutputsLength()
+    shapes = [tuple(abs(main.Tensors(i).ShapeAsNumpy())) for i in main.InputsAsNumpy()]
     interpreter = runtime.Interpreter.from_bytes(model, arena_size=ARENA_BYTES)
     rows: list[list[Array]] = []
     for i in range(len(inputs[0])):
         for k, x in enumerate(inputs):
-            interpreter.set_input(x[i], k)
+            interpreter.set_input(x[i].reshape(shapes[k]), k)
         interpreter.invoke()
         rows.append([np.array(interpreter.get_output(k)) for k in range(outputs)])
     return [np.stack([row[k] for row in rows]) for k in range(len(rows[0]))]
