@@ -1,6 +1,7 @@
 """CONV_2D against the oracle."""
 
 import numpy as np
+from elementwise_cases import decimal, halfway
 from harness import act, check_cases, const, graph_of
 
 from intaglio.graph import Quant
@@ -33,3 +34,15 @@ def case(rng):
 
 def test_matches_oracle():
     check_cases(case, 300)
+
+
+def halves(rng):
+    """Weights of 1 and scales like 0.07: sums half way between two outputs, see `halfway`."""
+    x = act(rng, "x", (1, 20, 10, 1), scale=decimal(rng))
+    scales = tuple(decimal(rng) for _ in range(int(rng.integers(1, 3))))
+    w = const("w", np.ones((2, 1, 1, 1), np.int8), Quant(scales, (0,) * len(scales), 0 if len(scales) > 1 else None))
+    return graph_of(Conv2D(), [x, w], [act(rng, "y", (1, 20, 10, 2), scale=halfway(rng, x.scale * scales[0]))])
+
+
+def test_halves_match_oracle():
+    check_cases(halves, 150)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from elementwise_cases import decimal, halfway
 from files import read_back, refusal
 from harness import act, check_cases, const, graph_of
 
@@ -38,7 +39,19 @@ def case(rng):
 
 
 def test_matches_oracle():
-    check_cases(case, 250)
+    check_cases(case, 200)
+
+
+def halves(rng):
+    """Weights of 1 and scales like 0.07: sums half way between two outputs, see `halfway`."""
+    x = act(rng, "x", (1, 20, 10, 2), scale=decimal(rng))
+    scales = tuple(decimal(rng) for _ in range(int(rng.integers(1, 3))))
+    w = const("w", np.ones((1, 1, 1, 2), np.int8), Quant(scales, (0,) * len(scales), 3 if len(scales) > 1 else None))
+    return graph_of(DepthwiseConv2D(), [x, w], [act(rng, "y", (1, 20, 10, 2), scale=halfway(rng, x.scale * scales[0]))])
+
+
+def test_halves_match_oracle():
+    check_cases(halves, 100)
 
 
 def test_float_forward_pairs_channels_as_the_integers_do():

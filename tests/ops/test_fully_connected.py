@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from elementwise_cases import decimal, halfway
 from files import read_back, refusal
 from floats import check_forward
 from harness import act, check_cases, const, graph_of
@@ -17,7 +18,6 @@ def case(rng):
     op = FullyConnected(str(rng.choice(["none", "relu", "relu6", "relu_n1_to_1"])), bool(keep))
     leading = tuple(int(v) for v in rng.integers(1, 4, int(rng.integers(1, 4))))
     shape = (*leading, in_c)
-    few = rng.random() < 0.3  # weights of 1 and decimal scales: sums half way between two outputs, see `decimal`
     if not keep and rng.random() < 0.3:
         shape = (1, 2, in_c, 3)  # rows of in_c taken across dimensions
     x = act(rng, "x", shape)
@@ -32,19 +32,20 @@ def case(rng):
 
 
 def test_matches_oracle():
-    check_cases(case, 300)
+    check_cases(case, 200)
 
 
-def test_one_scale_is_multiplied_in_float32():
-    """Scales chosen so that the float32 product rounds: the multiplier is not that of double arithmetic."""
-    from intaglio.ops.fixed import quantize_multiplier
-    from intaglio.ops.fully_connected import multipliers
+def halves(rng):
+    """One weight of 1 a row and scales like 0.07: sums half way between two outputs, see `halfway`."""
+    x = act(rng, "x", (200, 2), scale=decimal(rng))
+    scales = tuple(decimal(rng) for _ in range(int(rng.integers(1, 3))))
+    quant = Quant(scales, (0,) * len(scales), 0 if len(scales) > 1 else None)
+    w = const("w", np.eye(2, dtype=np.int8), quant)
+    return graph_of(FullyConnected(), [x, w], [act(rng, "y", (200, 2), scale=halfway(rng, x.scale * scales[0]))])
 
-    rng = np.random.default_rng(1)
-    x, y = act(rng, "x", (1, 4), scale=0.1), act(rng, "y", (1, 2), scale=0.3)
-    w = const("w", np.ones((2, 4), np.int8), Quant((float(np.float32(0.07)),), (0,)))
-    found = multipliers(x, w, y)[0].tolist()
-    assert found != [quantize_multiplier(x.scale * w.scale / y.scale)[0]]
+
+def test_halves_match_oracle():
+    check_cases(halves, 100)
 
 
 def test_refuses_what_does_not_fit():

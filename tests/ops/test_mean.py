@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from elementwise_cases import decimal, halfway
 from floats import check_forward
 from harness import act, check_cases, graph_of
 from reading import refusal
@@ -25,6 +26,16 @@ def case_of(rng, ranks, most):
 def test_matches_oracle():
     """TFLM keeps the axes in an array of two, its indices in one of four."""
     check_cases(lambda rng: case_of(rng, [1, 2, 3, 4], 2), 300)
+
+
+def halves(rng):
+    """Means of pairs at scales like 0.07: half way between two outputs, see `halfway`."""
+    x = act(rng, "x", (1, 100, 2, 3), scale=decimal(rng))
+    return graph_of(Mean((2,), False), [x], [act(rng, "y", (1, 100, 3), scale=halfway(rng, x.scale))])
+
+
+def test_halves_match_oracle():
+    check_cases(halves, 100)
 
 
 def test_beyond_the_oracle():

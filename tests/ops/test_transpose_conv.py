@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from elementwise_cases import decimal, halfway
 from harness import act, check_cases, const, graph_of
 
 from intaglio.graph import Quant
@@ -38,6 +39,19 @@ def case(rng, free=False):
 
 def test_matches_oracle():
     check_cases(case, 200)
+
+
+def halves(rng):
+    """Weights of 1 and scales like 0.07: sums half way between two outputs, see `halfway`."""
+    x = act(rng, "x", (1, 20, 10, 1), scale=decimal(rng))
+    scales = tuple(decimal(rng) for _ in range(int(rng.integers(1, 3))))
+    w = const("w", np.ones((2, 1, 1, 1), np.int8), Quant(scales, (0,) * len(scales), 0 if len(scales) > 1 else None))
+    out = act(rng, "y", (1, 20, 10, 2), scale=halfway(rng, x.scale * scales[0]))
+    return graph_of(TransposeConv((20, 10)), [x, w], [out])
+
+
+def test_halves_match_oracle():
+    check_cases(halves, 100)
 
 
 def test_any_cut_and_size():

@@ -12,7 +12,7 @@ from ..errors import GraphError
 from ..graph import Array, Tensor
 from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
 from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .fixed import clamp_to, quantize_multiplier, requantize
+from .fixed import clamp_to, requantize
 from .weighted import channel_multipliers, macs_of, weighted_problems
 
 if TYPE_CHECKING:
@@ -112,13 +112,6 @@ class FullyConnected(Op):
 
 
 def multipliers(x: Tensor, weights: Tensor, out: Tensor) -> tuple[Array, Array]:
-    """(multiplier int32, shift int8), one of each per output channel, or one in all for weights with one scale.
-
-    With one scale TFLM multiplies the input's and the weights' scales in float32 before it divides in double; with
-    a scale per channel all of it is double. The two can differ in the last bits of the multiplier.
-    """
-    if weights.quant is not None and not weights.quant.per_tensor:
-        return channel_multipliers(x, weights, out, weights.shape[0])
-    product = float(np.float32(x.scale) * np.float32(weights.scale))
-    multiplier, shift = quantize_multiplier(product / float(np.float32(out.scale)))
-    return np.array([multiplier], np.int32), np.array([shift], np.int8)
+    """(multiplier int32, shift int8): one of each per output channel, or one in all for weights with one scale."""
+    one = weights.quant is None or weights.quant.per_tensor
+    return channel_multipliers(x, weights, out, 1 if one else weights.shape[0])

@@ -1,0 +1,19 @@
+#ifndef ITG_MUL_H
+#define ITG_MUL_H
+
+#include <stdint.h>
+
+#include "broadcast.h"
+
+typedef struct {
+    int32_t size[ITG_BROADCAST_LOOPS], step_a[ITG_BROADCAST_LOOPS], step_b[ITG_BROADCAST_LOOPS];
+    int32_t a_offset, b_offset; /* minus the inputs' zero points */
+    int32_t multiplier, shift;
+    int32_t out_offset; /* the output's zero point */
+    int32_t out_min, out_max; /* what the fused activation leaves */
+} itg_mul_s8_params;
+
+/* out = a * b, the inputs repeated as the steps say; out may be the input that is as large as it */
+void itg_mul_s8(const int8_t *a, const int8_t *b, int8_t *out, const itg_mul_s8_params *p);
+
+#endif

@@ -1,0 +1,67 @@
+"""What ADD and SUB share: both inputs brought to a common scale with 20 bits to spare, then the sum rescaled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ..graph import Array, Tensor
+from .activation import activation_range
+from .base import Call, Ins, Outs, arr, need
+from .elementwise import Arithmetic
+from .fixed import clamp_to, quantize_multiplier, requantize
+
+if TYPE_CHECKING:
+    from ..graph import Graph, Node
+
+HEADROOM = 20
+"""Bits by which inputs are shifted left before they are scaled: ITG_ADD_HEADROOM in add.h."""
+
+
+@dataclass(frozen=True)
+class Addition(Arithmetic):
+    """a + sign * b. Inputs are scaled by scale / (2 * the larger scale), at most a half, and the sum by what is left.
+
+    """
+
+    sign: ClassVar[int] = 1
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        found = super().check(ins, outs)
+        if found:
+            return found
+        # TFLM aborts unless the factors are below 1; those of the inputs are at most a half.
+        if _factors(need(ins[0]), need(ins[1]), outs[0])[2][1] > 0:
+            return [f"its output scale {outs[0].scale} is too far from its inputs' scales"]
+        return []
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        a, b, out = need(ins[0]), need(ins[1]), outs[0]
+        fa, fb, fy = _factors(a, b, out)
+        left = requantize((arr(xs[0]).astype(np.int64) - a.zero_point) << HEADROOM, *fa)
+        right = requantize((arr(xs[1]).astype(np.int64) - b.zero_point) << HEADROOM, *fb)
+        y = requantize(left + self.sign * right, *fy) + out.zero_point
+        return [clamp_to(y, *activation_range(self.activation, out))]
+
+    def lower(self, node: Node, graph: Graph) -> Call:
+        a, b = (need(t) for t in graph.ins(node))
+        out = graph.outs(node)[0]
+        low, high = activation_range(self.activation, out)
+        (ma, sa), (mb, sb), (my, sy) = _factors(a, b, out)
+        fields = (
+            ("sign_b", self.sign),
+            ("a_offset", -a.zero_point), ("a_multiplier", ma), ("a_shift", sa),
+            ("b_offset", -b.zero_point), ("b_multiplier", mb), ("b_shift", sb),
+            ("out_multiplier", my), ("out_shift", sy),
+            ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
+        )  # fmt: skip
+        return self.call(node, graph, "add", fields)
+
+
+def _factors(a: Tensor, b: Tensor, out: Tensor) -> list[tuple[int, int]]:
+    """(multiplier, shift) for a, for b and for their sum."""
+    twice = 2 * max(a.scale, b.scale)
+    return [quantize_multiplier(r) for r in (a.scale / twice, b.scale / twice, twice / ((1 << HEADROOM) * out.scale))]

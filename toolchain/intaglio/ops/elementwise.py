@@ -1,0 +1,200 @@
+"""What element-by-element operators share: one-input functions as 256-byte tables, and two inputs that broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import INT_RANGE, Array, Tensor
+from .activation import TFLITE_CODE, Activation
+from .base import Buf, Call, Const, FieldValue, Ins, Num, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .fixed import wrap32
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+LOOPS = 4
+"""Nested loops of a broadcast: ITG_BROADCAST_LOOPS in broadcast.h."""
+
+
+def int8_problems(ins: Ins, outs: Outs) -> list[str]:
+    """Why an operator on int8 tensors cannot be executed: other dtypes, or no per-tensor quantization."""
+    tensors = [t for t in (*ins, *outs) if t is not None]
+    if any(t.dtype == "float32" for t in tensors):
+        return ["its tensors are float32: the model has to be quantized first (calibrate it)"]
+    for t in tensors:
+        if t.dtype != "int8":
+            return [f"{t.name} is {t.dtype}; int8 is supported"]
+        if t.quant is None or not t.quant.per_tensor:
+            return [f"{t.name} must have one scale and one zero point"]
+    return []
+
+
+def reach(t: Tensor) -> int:
+    """The largest magnitude of an element minus its zero point."""
+    low, high = INT_RANGE[t.dtype]
+    return max(t.zero_point - low, high - t.zero_point)
+
+
+# ---- one input --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Unary(Op):
+    """A function of one 8-bit number: `values` says which, the kernel looks it up.
+
+    A table of 256 bytes is exact by construction, takes a load an element, and is smaller than the code of most of
+    these functions.
+    """
+
+    inplace: ClassVar[tuple[int, ...]] = (0,)
+
+    def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        """The function on int64 `q`, quantized as x is; returns int64 numbers in the range of out's dtype."""
+        raise NotImplementedError
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        x = need(ins[0])
+        return [(x.shape, x.dtype)]
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        return int8_problems(ins, outs)
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        return [self.values(arr(xs[0]).astype(np.int64), need(ins[0]), outs[0]).astype(outs[0].dtype)]
+
+    def lower(self, node: Node, graph: Graph) -> Call:
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        # Entry i is for the input whose byte is i: 0..127, then -128..-1 where the input is signed.
+        every = np.arange(256, dtype=np.uint8).view(x.dtype)
+        table = self.values(every.astype(np.int64), x, out).astype(out.dtype).view(np.uint8)
+        says = f"{self.name} of each byte of {x.dtype}, 0 to 255"
+        return Call("lut", "itg_lut_8", (Buf(x.name), Const("table", table, says), Buf(out.name), Num(x.size)))
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        _expect(n, 1)
+        return cls(), (0,)
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        return TfliteOp(self.tflite[0], node.inputs)
+
+
+def _expect(n: TfliteNode, count: int) -> None:
+    if len(n.inputs) != count or len(n.outputs) != 1 or any(t is None for t in n.inputs):
+        raise Refuse(f"it needs {count} input{'s' if count > 1 else ''} and one output")
+
+
+# ---- two inputs -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Broadcast:
+    """How two inputs are walked, outermost loop first: iterations, and each input's step in elements (0: it stays)."""
+
+    size: tuple[int, ...]
+    step_a: tuple[int, ...]
+    step_b: tuple[int, ...]
+
+    @property
+    def fields(self) -> tuple[tuple[str, FieldValue], ...]:
+        """The three arrays with which the kernels' parameters begin."""
+        return ("size", self.size), ("step_a", self.step_a), ("step_b", self.step_b)
+
+
+def broadcast(a: Sequence[int], b: Sequence[int]) -> Broadcast | None:
+    """The fewest loops over two shapes that broadcast as in NumPy; None where LOOPS do not suffice."""
+    out = np.broadcast_shapes(tuple(a), tuple(b))
+    loops: list[tuple[int, int, int]] = []
+    for n, sa, sb in zip(out, _steps(a, len(out)), _steps(b, len(out)), strict=True):
+        if n == 1:
+            continue
+        if loops and loops[-1][1:] == (n * sa, n * sb):
+            loops[-1] = (loops[-1][0] * n, sa, sb)
+        else:
+            loops.append((n, sa, sb))
+    if len(loops) > LOOPS:
+        return None
+    loops = [(1, 0, 0)] * (LOOPS - len(loops)) + loops
+    size, step_a, step_b = zip(*loops, strict=True)
+    return Broadcast(size, step_a, step_b)
+
+
+def _steps(shape: Sequence[int], rank: int) -> list[int]:
+    """Distance in elements between neighbours along each of `rank` dimensions; 0 along one that is repeated."""
+    steps: list[int] = []
+    size = 1
+    for n in reversed((*(1,) * (rank - len(shape)), *shape)):
+        steps.append(size if n > 1 else 0)
+        size *= n
+    return steps[::-1]
+
+
+@dataclass(frozen=True)
+class Binary(Op):
+    """Two int8 inputs whose shapes broadcast as in NumPy; either may be a constant."""
+
+    input_names: ClassVar[tuple[str, ...]] = ("a", "b")
+    inplace: ClassVar[tuple[int, ...]] = (0, 1)
+
+    def infer(self, ins: Ins, outs: Outs) -> Types:
+        a, b = need(ins[0]), need(ins[1])
+        try:
+            shape = np.broadcast_shapes(a.shape, b.shape)
+        except ValueError as e:
+            raise GraphError(b.name, f"shapes {a.shape} and {b.shape} do not broadcast") from e
+        if a.dtype != b.dtype:
+            raise GraphError(b.name, f"its dtype is {b.dtype}, the other input's {a.dtype}", "the same")
+        return [(shape, a.dtype)]
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        found = int8_problems(ins, outs)
+        if not found and broadcast(need(ins[0]).shape, need(ins[1]).shape) is None:
+            found = [f"its inputs broadcast in more than {LOOPS} nested loops"]
+        return found
+
+    def call(self, node: Node, graph: Graph, stem: str, fields: Sequence[tuple[str, FieldValue]]) -> Call:
+        """The kernel of `stem`, its parameters beginning with the loops."""
+        a, b = (need(t) for t in graph.ins(node))
+        loops = broadcast(a.shape, b.shape)
+        if loops is None:
+            raise GraphError(f"node {node.name}", f"broadcasts in more than {LOOPS} nested loops")
+        params = Struct(f"itg_{stem}_s8_params", (*loops.fields, *fields))
+        return Call(stem, f"itg_{stem}_s8", (Buf(a.name), Buf(b.name), Buf(node.outputs[0]), params))
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        _expect(n, 2)
+        return cls(), (0, 1)
+
+
+@dataclass(frozen=True)
+class Arithmetic(Binary):
+    """ADD, SUB and MUL: two inputs and a fused activation. `options` names the table in the file that holds it."""
+
+    options: ClassVar[str] = ""
+    activation: Activation = "none"
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        _expect(n, 2)
+        return cls(n.activation(n.options(cls.options).FusedActivationFunction())), (0, 1)
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        fields = {"FusedActivationFunction": TFLITE_CODE[self.activation]}
+        return TfliteOp(self.tflite[0], node.inputs, self.options, fields, 2)
+
+
+def saturate16(x: Array) -> Array:
+    """Clamp to int16's range."""
+    return np.clip(x, -(1 << 15), (1 << 15) - 1)
+
+
+def wrap16(x: Array) -> Array:
+    """Reduce modulo 2**16 into int16's range."""
+    return wrap32(np.asarray(x, np.int64) << 16) >> 16

@@ -1,0 +1,60 @@
+"""LEAKY_RELU: x where it is positive, alpha * x elsewhere."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..graph import Array, Tensor
+from .base import Ins, Op, Outs, Refuse, TfliteOp, need
+from .elementwise import Unary, reach
+from .fixed import accumulator_problem, quantize_multiplier, requantize
+
+if TYPE_CHECKING:
+    from ..frontends.tflite import TfliteNode
+    from ..graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class LeakyRelu(Unary):
+    """inputs: x int8; output: int8 of the same shape. `alpha` may be negative or above 1."""
+
+    name: ClassVar[str] = "leaky_relu"
+    tflite: ClassVar[tuple[str, ...]] = ("LEAKY_RELU",)
+    alpha: float = 0.01
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        found = super().check(ins, outs)
+        if found:
+            return found
+        x = need(ins[0])
+        factors = [quantize_multiplier(abs(f) * x.scale / outs[0].scale) for f in (1.0, self.alpha)]
+        problem = accumulator_problem(reach(x), factors)
+        return [problem] if problem else []
+
+    def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        distance = q - x.zero_point
+        above = requantize(distance, *quantize_multiplier(x.scale / out.scale))
+        # A negative alpha turns the sign of the rounded product: halves round differently from a negative factor's.
+        below = requantize(distance, *quantize_multiplier(x.scale * abs(self.alpha) / out.scale))
+        y = np.where(distance >= 0, above, -below if self.alpha < 0 else below)
+        return np.asarray(np.clip(y + out.zero_point, -128, 127))
+
+    @classmethod
+    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
+        kept = super().from_tflite(n)[1]
+        alpha = float(n.options("LeakyReluOptions").Alpha())
+        if not math.isfinite(alpha):
+            raise Refuse(f"its alpha is {alpha}")
+        return cls(alpha), kept
+
+    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
+        return TfliteOp("LEAKY_RELU", node.inputs, "LeakyReluOptions", {"Alpha": self.alpha}, 2)
+
+    def forward(self, *xs: Any) -> Any:
+        import torch.nn.functional as F
+
+        return F.leaky_relu(xs[0], self.alpha)

@@ -1,0 +1,30 @@
+"""LOGISTIC: 1 / (1 + exp(-x)), in the fixed point of TFLM's int8 kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..graph import Array, Quant
+from .exponential import exp_negative, half_of_one_plus, reciprocal, saturating_shift
+from .fixed import I32_MAX, rounding_shift
+from .sigmoid import INTEGER_BITS, Sigmoid
+
+
+@dataclass(frozen=True)
+class Logistic(Sigmoid):
+    """inputs: x int8; output: int8 of the same shape, scale 1/256, zero point -128."""
+
+    name: ClassVar[str] = "logistic"
+    tflite: ClassVar[tuple[str, ...]] = ("LOGISTIC",)
+    output_quant: ClassVar[Quant] = Quant((1 / 256,), (-128,))
+
+    def curve(self, x: Array) -> Array:
+        above = saturating_shift(reciprocal(half_of_one_plus(exp_negative(-np.abs(x), INTEGER_BITS))), 1)
+        y = np.where(x > 0, above, I32_MAX - above)
+        return rounding_shift(np.where(x == 0, 1 << 30, y), 31 - 8) - 128
+
+    def forward(self, *xs: Any) -> Any:
+        return xs[0].sigmoid()

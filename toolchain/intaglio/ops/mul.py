@@ -1,0 +1,59 @@
+"""MUL of two tensors that broadcast, with a fused activation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..graph import Array, Tensor
+from .activation import activation_range, torch_activation
+from .base import Call, Ins, Outs, arr, need
+from .elementwise import Arithmetic, reach
+from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
+
+if TYPE_CHECKING:
+    from ..graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Mul(Arithmetic):
+    """inputs: a, b; output: a * b."""
+
+    name: ClassVar[str] = "mul"
+    tflite: ClassVar[tuple[str, ...]] = ("MUL",)
+    options: ClassVar[str] = "MulOptions"
+
+    def check(self, ins: Ins, outs: Outs) -> list[str]:
+        found = super().check(ins, outs)
+        if found:
+            return found
+        a, b = need(ins[0]), need(ins[1])
+        problem = accumulator_problem(reach(a) * reach(b), [_factor(a, b, outs[0])])
+        return [problem] if problem else []
+
+    def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        a, b, out = need(ins[0]), need(ins[1]), outs[0]
+        product = (arr(xs[0]).astype(np.int64) - a.zero_point) * (arr(xs[1]).astype(np.int64) - b.zero_point)
+        y = requantize(product, *_factor(a, b, out)) + out.zero_point
+        return [clamp_to(y, *activation_range(self.activation, out))]
+
+    def lower(self, node: Node, graph: Graph) -> Call:
+        a, b = (need(t) for t in graph.ins(node))
+        out = graph.outs(node)[0]
+        low, high = activation_range(self.activation, out)
+        multiplier, shift = _factor(a, b, out)
+        fields = (
+            ("a_offset", -a.zero_point), ("b_offset", -b.zero_point), ("multiplier", multiplier), ("shift", shift),
+            ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
+        )  # fmt: skip
+        return self.call(node, graph, "mul", fields)
+
+    def forward(self, *xs: Any) -> Any:
+        return torch_activation(xs[0] * xs[1], self.activation)
+
+
+def _factor(a: Tensor, b: Tensor, out: Tensor) -> tuple[int, int]:
+    return quantize_multiplier(a.scale * b.scale / out.scale)

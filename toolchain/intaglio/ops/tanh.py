@@ -1,0 +1,31 @@
+"""TANH, in the fixed point of TFLM's int8 kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..graph import Array, Quant
+from .exponential import exp_negative, half_of_one_plus, reciprocal, saturating_shift
+from .fixed import rounding_shift
+from .sigmoid import INTEGER_BITS, Sigmoid
+
+
+@dataclass(frozen=True)
+class Tanh(Sigmoid):
+    """inputs: x int8; output: int8 of the same shape, scale 1/128, zero point 0."""
+
+    name: ClassVar[str] = "tanh"
+    tflite: ClassVar[tuple[str, ...]] = ("TANH",)
+    output_quant: ClassVar[Quant] = Quant((1 / 128,), (0,))
+
+    def curve(self, x: Array) -> Array:
+        # (1 - e) / (1 + e) with e = exp(-2 |x|): doubling x is reading its bits with one integer bit more.
+        e = exp_negative(-np.abs(x), INTEGER_BITS + 1)
+        above = saturating_shift(reciprocal(half_of_one_plus(e)) - (1 << 29), 2)
+        return rounding_shift(np.where(x == 0, 0, np.where(x < 0, -above, above)), 31 - 7)
+
+    def forward(self, *xs: Any) -> Any:
+        return xs[0].tanh()
