@@ -1,4 +1,4 @@
-"""The digits CNN of the demo: PyTorch -> int8 -> .tflite; the oracle's bytes against the emulated M4's on every test image."""
+"""The digits CNN of the demo: PyTorch -> int8 -> .tflite; the oracle against the emulated M4 on every test image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def main() -> None:
         **report.to_dict()["memory"],
     }
     rows = [[k.replace("_", " "), f"{v:.2%}" if isinstance(v, float) else v] for k, v in found.items()]
-    publish("digits", "# The digits CNN\n\nMade by `make bench`, on the emulated Cortex-M4.\n\n" + table(["", "M4"], rows), found)
+    title = "# The digits CNN\n\nMade by `make bench`, on the emulated Cortex-M4.\n\n"
+    publish("digits", title + table(["", "M4"], rows), found)
 
 
 if __name__ == "__main__":

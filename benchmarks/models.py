@@ -91,9 +91,10 @@ def report(results: dict[str, dict[str, Any]]) -> str:
     m4 = {n: r["boards"]["M4"] for n, r in results.items()}
     rows = [
         ["MACs", *(r["macs"] for r in results.values())],
-        [f"host: bytes differing from the oracle, {HOST_INPUTS} inputs", *(r["host"]["differing"] for r in results.values())],
+        [f"host, {HOST_INPUTS} inputs: bytes differing", *(r["host"]["differing"] for r in results.values())],
         *[
-            [f"{core}: bytes differing, {BOARD_INPUTS} inputs", *(r["boards"][core]["differing"] for r in results.values())]
+            [f"{core}, {BOARD_INPUTS} inputs: bytes differing"]
+            + [r["boards"][core]["differing"] for r in results.values()]
             for core in CORES
         ],
     ]

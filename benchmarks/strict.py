@@ -1,4 +1,4 @@
-"""Generated C under the strictest warnings: GCC and Clang, the host and every core, as C99 and as C++; and twice the same."""
+"""Generated C under the strictest warnings: GCC and Clang, every core, C99 and C++; and the same bytes twice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def main() -> None:
     rows = [[c, *("clean" if r["clean"][c] else "FAILS" for r in results.values())] for c in combinations]
     rows.append(["two runs, same bytes", *("yes" if r["repeatable"] else "NO" for r in results.values())])
     rows.append(["sha256 of the files", *(r["sha256"][:12] for r in results.values())])
-    text = f"# Generated C under strict warnings\n\nMade by `make bench`, with `{' '.join(STRICT)}` and, as C++,\n`{' '.join(AS_CPP)}`.\n\n"
+    text = (
+        f"# Generated C under strict warnings\n\nMade by `make bench`, with `{' '.join(STRICT)}` and, as C++,\n"
+        f"`{' '.join(AS_CPP)}`.\n\n"
+    )
     publish("strict", text + table(header, rows), results)
     if any(not all(r["clean"].values()) or not r["repeatable"] for r in results.values()):
         raise SystemExit("strict: some combination fails")

@@ -1,4 +1,4 @@
-"""The four streaming wake-word models of pymicro-wakeword: 500 consecutive inferences, host and M4 against the oracle."""
+"""The four wake-word models of pymicro-wakeword: 500 consecutive inferences, host and M4 against the oracle."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def main() -> None:
     keys = ("macs", "host_differing", "m4_differing", "instructions", "flash_bytes", "ram_bytes", "arena_bytes",
             "arena_high_water", "stack_bytes")  # fmt: skip
     text = (
-        f"# Streaming wake-word models\n\nMade by `make bench`. {INFERENCES} consecutive inferences on features of speech "
-        "and noise; bytes that differ from the oracle; M4 figures as in models.md.\n\n"
+        f"# Streaming wake-word models\n\nMade by `make bench`. {INFERENCES} consecutive inferences on features of\n"
+        "speech and noise; bytes that differ from the oracle; M4 figures as in models.md.\n\n"
         + table(["", *results], [[k.replace("_", " "), *(r[k] for r in results.values())] for k in keys])
     )
     publish("wake", text, results)

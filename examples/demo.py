@@ -1,6 +1,6 @@
 """The whole path, twice: a digits CNN trained here in PyTorch, and a wake-word model that people run every day.
 
-Each is turned into C, built for emulated boards, run there, compared byte for byte, and measured. `make demo` runs this.
+Each is turned into C, built for emulated boards, run there, compared byte for byte, and measured: `make demo`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from intaglio.emit import tflite as tflite_writer
 from intaglio.graph import Graph
 
 M4 = "qemu-mps2-an386"
-BOARDS = {"Cortex-M0+": "qemu-m0plus-an385", "Cortex-M4": M4, "Cortex-M55": "qemu-mps3-an547", "Raspberry Pi 4": "qemu-rpi4"}
+BOARDS = {
+    "Cortex-M0+": "qemu-m0plus-an385",
+    "Cortex-M4": M4,
+    "Cortex-M55": "qemu-mps3-an547",
+    "Raspberry Pi 4": "qemu-rpi4",
+}
 FEW = 16
 INFERENCES = 500
 
@@ -61,8 +66,8 @@ def digits_demo(console: Console) -> bool:
         table.add_row(title, str(n), exact(r.bit_exact), *("-" if c is None else f"{c:,}" for c in cells))
     console.print(table)
     console.print(
-        f"test accuracy: float [bold]{float_accuracy:.2%}[/bold] in PyTorch, int8 [bold]{device_accuracy:.2%}[/bold] on "
-        f"the emulated Cortex-M4 (all {len(q)} test images)."
+        f"test accuracy: float [bold]{float_accuracy:.2%}[/bold] in PyTorch, int8 [bold]{device_accuracy:.2%}[/bold] "
+        f"on the emulated Cortex-M4 (all {len(q)} test images)."
     )
     console.print(f"the same model written as .tflite, in TFLM's reference kernels: {exact(agrees)} byte for byte.")
     console.print("bytes; instructions are counted in QEMU, they are not cycles.\n")

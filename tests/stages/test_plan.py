@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +43,7 @@ def test_live_groups_never_overlap(groups: list[Group]) -> None:
 def test_a_chain_needs_two_neighbours_at_most() -> None:
     sizes = [100, 400, 200, 800, 40]
     chain = [Group((f"t{i}",), s, 4, i, i + 1) for i, s in enumerate(sizes)]
-    assert place(chain)[1] == max(a + b for a, b in zip(sizes, sizes[1:], strict=False)) == lower_bound(chain)
+    assert place(chain)[1] == max(a + b for a, b in itertools.pairwise(sizes)) == lower_bound(chain)
 
 
 def test_plans_do_not_depend_on_the_order_of_the_groups() -> None:

@@ -135,6 +135,7 @@ def test_state_survives_the_writer_and_the_oracle_agrees():
         again = reader.parse(writer.write(graph), "memory", "again")
         graphs.append(graph)
         feeds.append(inputs_for(graph, np.random.default_rng(i), random=6))
-        compare("reader", [graph], [feeds[-1]], [numpy_reference(graph, feeds[-1])], [numpy_reference(again, feeds[-1])], 8)
+        values = [[numpy_reference(g, feeds[-1])] for g in (graph, again)]
+        compare("reader", [graph], [feeds[-1]], *values, 8)
     expected = [numpy_reference(g, rows) for g, rows in zip(graphs, feeds, strict=True)]
     compare("oracle", graphs, feeds, expected, tflm(graphs, feeds), 8)

@@ -1,4 +1,4 @@
-"""The README is true: its C compiles against a generated model, its commands exist, its figures are the last benchmark's."""
+"""The README is true: its C compiles with a generated model, its commands exist, its figures are measured."""
 
 from __future__ import annotations
 

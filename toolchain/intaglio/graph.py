@@ -218,7 +218,7 @@ def _verify_tensor(key: str, t: Tensor) -> None:
     if q is None:
         return
     if len(q.scale) != len(q.zero_point) or not all(math.isfinite(s) and s > 0 for s in q.scale):
-        raise GraphError(here, "has a scale that is not positive and finite, or unlike numbers of scales and zero points")
+        raise GraphError(here, "has scales that are not positive and finite, or more of them than zero points")
     if len(q.scale) > 1:
         axis = q.axis
         if axis is None or not 0 <= axis < len(t.shape) or t.shape[axis] != len(q.scale):

@@ -105,6 +105,10 @@ class TfliteOp:
     version: int = 1
 
 
+NOT_QUANTIZED = "its tensors are float32: the model has to be quantized first (calibrate it)"
+"""Why an integer operator cannot take a float graph: one of the reasons that `Op.check` gives."""
+
+
 class Refuse(Exception):
     """Raised by `from_tflite` and its likes: the reason, in one sentence, why this node is not supported."""
 

@@ -11,7 +11,23 @@ import numpy as np
 from ..errors import GraphError
 from ..graph import INT_RANGE, Array, Tensor
 from .activation import TFLITE_CODE, Activation
-from .base import Buf, Call, Const, FieldValue, Ins, Num, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .base import (
+    NOT_QUANTIZED,
+    Buf,
+    Call,
+    Const,
+    FieldValue,
+    Ins,
+    Num,
+    Op,
+    Outs,
+    Refuse,
+    Struct,
+    TfliteOp,
+    Types,
+    arr,
+    need,
+)
 from .fixed import wrap32
 
 if TYPE_CHECKING:
@@ -26,7 +42,7 @@ def int8_problems(ins: Ins, outs: Outs) -> list[str]:
     """Why an operator on int8 tensors cannot be executed: other dtypes, or no per-tensor quantization."""
     tensors = [t for t in (*ins, *outs) if t is not None]
     if any(t.dtype == "float32" for t in tensors):
-        return ["its tensors are float32: the model has to be quantized first (calibrate it)"]
+        return [NOT_QUANTIZED]
     for t in tensors:
         if t.dtype != "int8":
             return [f"{t.name} is {t.dtype}; int8 is supported"]

@@ -20,7 +20,8 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     """A positive real (double) as (multiplier, shift): real = multiplier * 2**(shift - 31).
 
     The multiplier is in [2**30, 2**31). Zero gives (0, 0), and so does what is too small to matter (shift below
-    -31). What is too large for 31 bits saturates at a shift of 30, as in TFLM.
+    -31). What is too large saturates at
+    a shift of 30; every operator's `check` refuses such scales before that can show.
     """
     if real == 0.0:
         return 0, 0

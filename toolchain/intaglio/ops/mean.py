@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .base import NOT_QUANTIZED, Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .movement import axis_index, steps, tensor_input
 
@@ -44,7 +44,7 @@ class Mean(Op):
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x, out = need(ins[0]), outs[0]
         if x.dtype == "float32":
-            return ["its tensors are float32: the model has to be quantized first (calibrate it)"]
+            return [NOT_QUANTIZED]
         if x.dtype != "int8":
             return [f"its input is {x.dtype}; int8 is supported"]
         for t in (x, out):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from .activation import TFLITE_CODE, Activation, activation_range
-from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, need
+from .base import NOT_QUANTIZED, Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, need
 from .movement import alike, tensor_input
 from .window import Pads, Pair, hw_of, out_hw, read_padding, tflite_padding
 
@@ -32,7 +32,7 @@ class Pool2D(Op):
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x, out = need(ins[0]), outs[0]
         if x.dtype == "float32":
-            return ["its tensors are float32: the model has to be quantized first (calibrate it)"]
+            return [NOT_QUANTIZED]
         if x.dtype != "int8":
             return [f"its input is {x.dtype}; int8 is supported"]
         if x.shape[0] != 1:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .base import NOT_QUANTIZED, Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
 from .exponential import exp_negative, reciprocal, saturating_shift
 from .fixed import I32_MAX, clamp_to, doubling_high_mul, quantize_multiplier, rounding_shift
 from .movement import tensor_input
@@ -50,7 +50,7 @@ class Softmax(Op):
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x, out = need(ins[0]), outs[0]
         if x.dtype == "float32":
-            return ["its tensors are float32: the model has to be quantized first (calibrate it)"]
+            return [NOT_QUANTIZED]
         if (x.dtype, out.dtype) != ("int8", "int8"):
             return [f"its input and output are {x.dtype} and {out.dtype}; int8 is supported"]
         if x.quant is None or not x.quant.per_tensor:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..graph import INT_RANGE, Array, Tensor
+from .base import NOT_QUANTIZED
 from .fixed import accumulator_problem, quantize_multiplier
 
 
@@ -28,7 +29,7 @@ def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tens
     `axis` is the output-channel axis of the weights.
     """
     if x.dtype == "float32" or out.dtype == "float32":
-        return ["its tensors are float32: the model has to be quantized first (calibrate it)"]
+        return [NOT_QUANTIZED]
     found = [t.dtype for t in (x, weights, out)]
     if found != ["int8", "int8", "int8"]:
         return [f"its input, weights and output are {', '.join(found)}; int8 is supported"]
