@@ -13,7 +13,8 @@ from test_random_graphs import random_graph
 
 from intaglio import assets, build, pipeline, targets
 from intaglio.errors import ToolError
-from intaglio.graph import Graph
+from intaglio.graph import Graph, Node, Quant, Tensor
+from intaglio.ops.max_pool2d import MaxPool2D
 
 CPP = ["-x", "c++", "-std=c++11", *build.WARNINGS]
 KERNELS = assets.root() / "runtime_c" / "kernels" / "c"
@@ -28,6 +29,13 @@ def model(tmp_path_factory):
     for path in KERNELS.iterdir():
         shutil.copy(path, folder / "kernels" / path.name)
     return folder
+
+
+def tiny() -> Graph:
+    """One pooling layer, named `model`."""
+    q = Quant((0.5,), (0,))
+    tensors = {"x": Tensor("x", (1, 4, 4, 2), "int8", q), "y": Tensor("y", (1, 2, 2, 2), "int8", q)}
+    return Graph("model", (Node("y", MaxPool2D((2, 2), (2, 2)), ("x",), ("y",)),), tensors, ("x",), ("y",))
 
 
 def write(files, folder):
@@ -90,6 +98,14 @@ def test_names_from_a_file_cannot_leave_their_comment():
     assert text.isascii()
     assert "system(0)" not in re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     assert "??/" not in text and "\\\n" not in text
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "itg", "pool"])
+def test_a_model_named_like_a_kernel(tmp_path, name):
+    write(pipeline.compile_graph(replace(tiny(), name=name), "host"), tmp_path)
+    done = subprocess.run("cc -c -I. *.c kernels/*.c", shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.o"))) == 2
 
 
 def test_an_older_header_is_refused(model, tmp_path):

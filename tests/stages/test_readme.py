@@ -8,11 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_generated_c import write
+from test_generated_c import tiny, write
 
 from intaglio import pipeline
-from intaglio.graph import Graph, Node, Quant, Tensor
-from intaglio.ops.max_pool2d import MaxPool2D
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -20,12 +18,6 @@ README = (ROOT / "README.md").read_text()
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
-
-
-def tiny() -> Graph:
-    q = Quant((0.5,), (0,))
-    tensors = {"x": Tensor("x", (1, 4, 4, 2), "int8", q), "y": Tensor("y", (1, 2, 2, 2), "int8", q)}
-    return Graph("model", (Node("y", MaxPool2D((2, 2), (2, 2)), ("x",), ("y",)),), tensors, ("x",), ("y",))
 
 
 def test_c_example_compiles_with_the_one_line(tmp_path):

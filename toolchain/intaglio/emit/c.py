@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,11 @@ def emit(graph: Graph, board: str, kernel_folders: Sequence[str] = ("c",)) -> di
     """
     if graph.arena_bytes is None:
         raise GraphError(graph.name, "is not planned")
-    text = _Source(graph)
     kernels = kernel_files(sorted({c.kernel for n in graph.nodes for c in n.calls}), kernel_folders)
+    if graph.name in {"itg", *(Path(name).stem for name in kernels)}:
+        # softmax.tflite: the model's files, include guards and objects must not meet those of the kernel.
+        graph = replace(graph, name=f"{graph.name}_model")
+    text = _Source(graph)
     files = {f"{graph.name}.h": header(graph), f"{graph.name}.c": text.source()}
     files["itg.h"] = (assets.root() / "runtime_c" / "include" / "itg.h").read_text()
     files |= {f"kernels/{name}": path.read_text() for name, path in kernels.items()}

@@ -1,0 +1,88 @@
+"""Convolutions of ATen, one- and two-dimensional: weights to TFLite's layouts, padding made explicit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..ops.base import Op, Refuse
+from ..ops.conv2d import Conv2D
+from ..ops.depthwise_conv2d import DepthwiseConv2D
+from ..ops.transpose_conv import TransposeConv
+from .torch_aten import AtenCall, Handler, Result, avg_pool, image, max_pool
+from .torch_layout import NHWC, Builder, Const, Value
+
+
+def conv2d(b: Builder, c: AtenCall) -> Result:
+    """aten::conv2d: grouped and depthwise too; padding as numbers, 'same' or 'valid'."""
+    v, weights = image(b, c.value("input"), "input"), c.const("weight")
+    groups, dilation = int(c.args["groups"]), c.pair("dilation")
+    _, group_c, kh, kw = (int(n) for n in weights.value.shape)
+    pads = _pads(c, (kh, kw), dilation)
+    if group_c == 1 and groups > 1:
+        # Filter i of torch belongs to input channel i / multiplier, as in TFLite.
+        op: Op = DepthwiseConv2D(c.pair("stride"), dilation, pads)
+        laid_out = weights.value.permute(1, 2, 3, 0)
+    else:
+        op = Conv2D(c.pair("stride"), dilation, pads)
+        laid_out = weights.value.permute(0, 2, 3, 1)
+    [out] = b.node(c.name, op, [v.name, b.const(weights.name, laid_out), *_bias(b, c)])
+    return Value(out, c.shape, NHWC)
+
+
+def conv_transpose2d(b: Builder, c: AtenCall) -> Result:
+    """aten::conv_transpose2d: torch's padding cuts the top and left of the result, its output size the rest."""
+    if int(c.args["groups"]) != 1 or c.pair("dilation") != (1, 1):
+        raise Refuse(f"it has groups {c.args['groups']} and dilation {c.args['dilation']}; 1 and 1 are supported")
+    v, weights = image(b, c.value("input"), "input"), c.const("weight")
+    op = TransposeConv((c.shape[2], c.shape[3]), c.pair("stride"), c.pair("padding"))
+    laid_out = b.const(weights.name, weights.value.permute(1, 2, 3, 0))
+    [out] = b.node(c.name, op, [v.name, laid_out, *_bias(b, c)])
+    return Value(out, c.shape, NHWC)
+
+
+def _bias(b: Builder, c: AtenCall) -> list[str]:
+    return [] if c.args["bias"] is None else [b.const(c.const("bias").name, c.const("bias").value)]
+
+
+def _pads(c: AtenCall, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int, int, int]:
+    padding = c.args["padding"]
+    if padding == "valid":
+        return (0, 0, 0, 0)
+    if padding == "same":
+        # torch allows it for stride 1 only, and puts the odd element last.
+        total = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+        return (total[0] // 2, total[0] - total[0] // 2, total[1] // 2, total[1] - total[1] // 2)
+    ph, pw = c.pair("padding")
+    return (ph, ph, pw, pw)
+
+
+def _as_2d(handler: Handler, key: str) -> Handler:
+    """A one-dimensional operator as the two-dimensional one on maps of height 1."""
+
+    def run(b: Builder, c: AtenCall) -> Result:
+        v = c.value(key)
+        if len(v.shape) != 3:
+            raise Refuse(f"its input has the shape {v.shape}; three dimensions (n, c, length) are supported")
+        args: dict[str, Any] = dict(c.args)
+        args[key] = b.reshape(v, (*v.shape[:2], 1, v.shape[2]))
+        for name, neutral in (("stride", 1), ("padding", 0), ("dilation", 1), ("kernel_size", 1)):
+            if name in args and not isinstance(args[name], str) and args[name] != []:
+                args[name] = [neutral, *(args[name] if isinstance(args[name], list | tuple) else [args[name]])]
+        if isinstance(args.get("weight"), Const):
+            args["weight"] = replace(args["weight"], value=args["weight"].value.unsqueeze(2))
+        n, channels, length = c.shape
+        out = handler(b, replace(c, args=args, shapes=((n, channels, 1, length),)))
+        assert isinstance(out, Value)
+        return b.reshape(out, c.shape)
+
+    return run
+
+
+HANDLERS: dict[str, Handler] = {
+    "conv2d": conv2d,
+    "conv1d": _as_2d(conv2d, "input"),
+    "conv_transpose2d": conv_transpose2d,
+    "max_pool1d": _as_2d(max_pool, "self"),
+    "avg_pool1d": _as_2d(lambda b, c: avg_pool(b, replace(c, args={"divisor_override": None, **c.args})), "self"),
+}

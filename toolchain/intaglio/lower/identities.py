@@ -1,0 +1,37 @@
+"""Nodes that change nothing are removed: reshapes to the same shape, reshapes of reshapes, and their like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..graph import Graph, Node
+from ..ops.pad import Pad
+from ..ops.reshape import Reshape
+from ..ops.transpose import Transpose
+
+
+def remove_identities(graph: Graph) -> Graph:
+    """Readers of such a node read its input instead. A node that writes a graph output stays. Exact."""
+    same: dict[str, str] = {}
+    reshaped: dict[str, str] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        node = replace(node, inputs=tuple(same.get(n, n) for n in node.inputs))
+        if isinstance(node.op, Reshape):
+            # A reshape of a reshape is one reshape of the first input; dead_code drops the one in between.
+            node = replace(node, inputs=(reshaped.get(node.inputs[0], node.inputs[0]),))
+            reshaped[node.outputs[0]] = node.inputs[0]
+        if _changes_nothing(node, graph) and node.outputs[0] not in graph.outputs:
+            same[node.outputs[0]] = node.inputs[0]
+        else:
+            nodes.append(node)
+    return graph.with_nodes(nodes)
+
+
+def _changes_nothing(node: Node, graph: Graph) -> bool:
+    if isinstance(node.op, Reshape):
+        x, out = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+        return x.shape == out.shape and x.quant == out.quant
+    if isinstance(node.op, Transpose):
+        return node.op.perm == tuple(range(len(node.op.perm)))
+    return isinstance(node.op, Pad) and not any(p for pair in node.op.pads for p in pair)

@@ -1,0 +1,191 @@
+"""Calibration: the range of every tensor of a float graph over sample inputs (Jacob et al., CVPR 2018, section 3)."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import DataError
+from ..graph import Array, Graph
+from ..train.float_run import keeps_batch, run_float
+from .simplify import simplify
+
+Method = Literal["minmax", "percentile"]
+Ranges = dict[str, tuple[float, float]]
+"""Tensor name -> (lowest, highest) real value."""
+BATCH = 64
+BINS = 8192
+"""Of the histograms behind percentiles: 32 bins a quantization step."""
+
+
+def calibrate(
+    graph: Graph, data: Any, method: Method = "minmax", percentile: float = 99.99, source: str = "calibration data"
+) -> Ranges:
+    """Run `graph` (simplified) on `data` and note each tensor's range.
+
+    Args:
+        graph: a float graph. Inputs are in the graph's layout: an image is [h][w][c].
+        data: the path of an .npz; an array [n, *shape] (or of one sample) for a graph of one input; a mapping from
+            input names to such arrays; or an iterable of samples, each an array, or a tuple or mapping with one an
+            input. Floats of any width. An .npz holds one array an input under its name, or `x` when there is one input.
+        method: `minmax` takes the extremes; `percentile` leaves out 100 - `percentile` % of the values on either side,
+            which outliers would otherwise spend the eight bits on.
+        percentile: in (50, 100].
+        source: what errors call data that is not a file.
+
+    Raises: DataError for data of the wrong shape or dtype, with NaN or infinities, or without a sample; ToolError
+        without PyTorch.
+    """
+    if method not in ("minmax", "percentile"):
+        raise DataError("calibration", f"the method {method!r}", "minmax, percentile")
+    if not 50.0 < percentile <= 100.0:
+        raise DataError("calibration", f"the percentile {percentile}", "above 50 and up to 100")
+    arrays = read_samples(graph, data, source)
+    graph = simplify(graph)
+    lows: dict[str, float] = {}
+    highs: dict[str, float] = {}
+
+    def note(name: str, value: Any) -> None:
+        low, high = float(value.min()), float(value.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise DataError(source, f"tensor {name} is not finite for these inputs", "", "Check the model's weights")
+        lows[name] = min(low, lows.get(name, low))
+        highs[name] = max(high, highs.get(name, high))
+
+    for batch in _batches(graph, arrays):
+        run_float(graph, batch, note)
+    if method == "minmax" or percentile == 100.0:
+        return {name: (lows[name], highs[name]) for name in lows}
+    return _percentiles(graph, arrays, lows, highs, percentile)
+
+
+def _percentiles(
+    graph: Graph, arrays: Sequence[Array], lows: dict[str, float], highs: dict[str, float], percentile: float
+) -> Ranges:
+    """A second pass: a histogram a tensor between its extremes."""
+    counts: dict[str, Array] = {}
+
+    def count(name: str, value: Any) -> None:
+        if highs[name] > lows[name]:
+            # In double: float32 histograms of a nearly constant tensor have no room for their bins.
+            x = value.numpy().astype(np.float64)
+            found = np.histogram(x, BINS, (lows[name], highs[name]))[0]
+            counts[name] = counts[name] + found if name in counts else found
+
+    for batch in _batches(graph, arrays):
+        run_float(graph, batch, count)
+    ranges: Ranges = {name: (lows[name], highs[name]) for name in lows}
+    for name, histogram in counts.items():
+        share = np.concatenate([[0.0], np.cumsum(histogram)]) / histogram.sum()
+        edges = np.linspace(lows[name], highs[name], BINS + 1)
+        first = int(np.searchsorted(share, 1.0 - percentile / 100.0, side="right")) - 1
+        last = int(np.searchsorted(share, percentile / 100.0, side="left"))
+        ranges[name] = (float(edges[max(first, 0)]), float(edges[min(last, BINS)]))
+    return ranges
+
+
+def _batches(graph: Graph, arrays: Sequence[Array]) -> Iterator[list[Array]]:
+    size = BATCH if keeps_batch(graph) else 1
+    for start in range(0, len(arrays[0]), size):
+        yield [a[start : start + size] for a in arrays]
+
+
+# ---- reading samples --------------------------------------------------------------------------------------------
+
+
+def read_samples(graph: Graph, data: Any, source: str = "calibration data") -> list[Array]:
+    """Samples for each graph input as float32 [n, *shape without the batch]; see `calibrate` for what `data` may be.
+
+    Raises: DataError naming the file or source and the key.
+    """
+    if isinstance(data, str | Path):
+        return _from_npz(graph, Path(data))
+    if isinstance(data, Mapping):
+        return _from_mapping(graph, data, source)
+    if hasattr(data, "shape") and hasattr(data, "dtype"):
+        if len(graph.inputs) != 1:
+            raise DataError(source, "is one array", f"one for each of the inputs {', '.join(graph.inputs)}")
+        return [_fit(graph, graph.inputs[0], data, source)]
+    if not isinstance(data, Iterable):
+        raise DataError(source, f"is {type(data).__name__}", "an array, a mapping, an iterable or the path of an .npz")
+    columns: list[list[Array]] = [[] for _ in graph.inputs]
+    for k, sample in enumerate(data):
+        where = f"{source}, sample {k}"
+        if isinstance(sample, tuple | list) and len(sample) == len(graph.inputs):
+            sample = dict(zip(graph.inputs, sample, strict=True))
+        for column, rows in zip(columns, read_samples(graph, _mapping(graph, sample, where), where), strict=True):
+            column.append(rows)
+    if not columns[0]:
+        raise DataError(source, "holds no sample", "at least one")
+    return [np.concatenate(c) for c in columns]
+
+
+def _mapping(graph: Graph, sample: Any, where: str) -> Mapping[str, Any]:
+    if isinstance(sample, Mapping):
+        return sample
+    if len(graph.inputs) != 1 or not hasattr(sample, "shape"):
+        raise DataError(where, f"is {type(sample).__name__}", f"an array for each of {', '.join(graph.inputs)}")
+    return {graph.inputs[0]: sample}
+
+
+def _from_npz(graph: Graph, path: Path) -> list[Array]:
+    try:
+        found = np.load(path, allow_pickle=False)
+        if not hasattr(found, "files"):
+            raise DataError(str(path), "is a single array (.npy)", "an .npz with one array an input")
+        with found:
+            arrays = {k: found[k] for k in found.files if k in graph.inputs or k == "x"}
+            return _from_mapping(graph, arrays, str(path), found.files)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as e:
+        reason = getattr(e, "strerror", None) or str(e).splitlines()[0][:200]
+        raise DataError(str(path), f"cannot be read as an .npz ({reason})", "arrays of numbers in an .npz") from e
+
+
+def _from_mapping(
+    graph: Graph, arrays: Mapping[str, Any], source: str, keys: Sequence[str] | None = None
+) -> list[Array]:
+    if len(graph.inputs) == 1 and graph.inputs[0] not in arrays and "x" in arrays:
+        arrays = {graph.inputs[0]: arrays["x"]}
+    missing = [n for n in graph.inputs if n not in arrays]
+    if missing:
+        wanted = ", ".join(graph.inputs) + (" (or x)" if len(graph.inputs) == 1 else "")
+        raise DataError(source, f"has no array {missing[0]!r}, only {', '.join(keys or arrays) or 'nothing'}", wanted)
+    found = [_fit(graph, n, arrays[n], f"{source}, array {n}") for n in graph.inputs]
+    if len({len(a) for a in found}) > 1:
+        lengths = ", ".join(f"{n}: {len(a)}" for n, a in zip(graph.inputs, found, strict=True))
+        raise DataError(source, f"has unlike numbers of samples ({lengths})", "as many for each input")
+    return found
+
+
+def _fit(graph: Graph, name: str, data: Any, where: str) -> Array:
+    """One input's samples, checked."""
+    x: Array = np.asarray(data.detach().cpu().numpy() if hasattr(data, "detach") else data)
+    shape = graph.tensors[name].shape
+    if x.dtype.kind != "f":
+        raise DataError(
+            where, f"its dtype is {x.dtype}", "floats: real values as the float model takes them",
+            "Convert with x.astype('float32'), scaled as in training",
+        )  # fmt: skip
+    if x.shape == shape[1:] or x.shape == shape:
+        x = x.reshape(1, *shape[1:])
+    elif x.ndim == len(shape) + 1 and x.shape[1:] == shape:
+        x = x.reshape(len(x), *shape[1:])
+    if x.ndim != len(shape) or x.shape[1:] != shape[1:]:
+        wanted = f"[n, {', '.join(map(str, shape[1:]))}]"
+        hint = "Images are [n, height, width, channels]" if len(shape) == 4 else ""
+        raise DataError(where, f"its shape is {list(x.shape)}", wanted, hint)
+    if not len(x):
+        raise DataError(where, "holds no sample", "at least one")
+    bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
+    if bad.size:
+        found = f"sample {bad[0]} holds NaN or infinite values ({bad.size} samples do)"
+        raise DataError(where, found, "finite numbers")
+    with np.errstate(over="ignore"):
+        narrow = x.astype(np.float32)
+    if not np.isfinite(narrow).all():
+        raise DataError(where, "holds values beyond float32", "finite numbers")
+    return narrow

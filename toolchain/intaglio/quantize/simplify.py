@@ -1,0 +1,23 @@
+"""The float graph as it is quantized: batch norms folded, activations fused, constants computed."""
+
+from __future__ import annotations
+
+from ..graph import Graph, verify
+from ..lower.dead_code import dead_code
+from ..lower.fold_batch_norm import fold_batch_norm
+from ..lower.fold_float import fold_float
+from ..lower.fuse_activation import fuse_activation
+from ..lower.fuse_padding import fuse_padding
+from ..lower.hybrid_weights import hybrid_weights
+from ..lower.identities import remove_identities
+
+PASSES = (hybrid_weights, remove_identities, fold_float, fold_batch_norm, fuse_padding, fuse_activation)
+
+
+def simplify(graph: Graph) -> Graph:
+    """Apply the passes for float graphs in order. Doing it twice changes nothing, so that calibration and
+    quantization, which both do it, name the same tensors."""
+    for pass_ in PASSES:
+        # A node that nothing reads any more would count as a reader in the next pass.
+        graph = verify(dead_code(pass_(dead_code(graph))), "float")
+    return graph

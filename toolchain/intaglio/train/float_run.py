@@ -1,0 +1,73 @@
+"""Runs a float Graph in PyTorch, operator by operator, through each operator's `forward`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import DataError, ToolError
+from ..graph import Array, Graph
+
+Visit = Callable[[str, Any], None]
+
+
+def torch_module() -> Any:
+    """PyTorch itself. Raises ToolError when it is not installed."""
+    try:
+        import torch
+    except ImportError as e:
+        raise ToolError("PyTorch", "is not installed", "", "pip install 'intaglio[torch]'") from e
+    return torch
+
+
+def forward(graph: Graph, inputs: Sequence[Any], visit: Visit | None = None) -> list[Any]:
+    """The graph on torch tensors, differentiable.
+
+    Args:
+        graph: a float graph without state.
+        inputs: one float tensor per graph input, [n, ...] with n in place of the batch of 1.
+        visit: called with the name and the value of each input and computed tensor.
+
+    Returns: the outputs, in the graph's layout (NHWC), [n, ...].
+    """
+    torch = torch_module()
+    values: dict[str, Any] = {
+        t.name: torch.tensor(t.data) for t in graph.tensors.values() if t.data is not None and not t.state
+    }
+    for name, x in zip(graph.inputs, inputs, strict=True):
+        values[name] = x
+        if visit is not None:
+            visit(name, x)
+    for node in graph.nodes:
+        found = node.op.forward(*(values[n] if n else None for n in node.inputs))
+        for name, value in zip(node.outputs, found if isinstance(found, tuple | list) else (found,), strict=True):
+            values[name] = value
+            if visit is not None:
+                visit(name, value)
+    return [values[n] for n in graph.outputs]
+
+
+def run_float(graph: Graph, inputs: Sequence[Array], visit: Visit | None = None) -> list[Array]:
+    """`forward` on NumPy arrays, without gradients.
+
+    Args:
+        inputs: one float32 array per graph input, [n, *shape without the batch].
+
+    Raises: DataError for another number of inputs or another shape.
+    """
+    torch = torch_module()
+    if len(inputs) != len(graph.inputs):
+        raise DataError(f"graph {graph.name}", f"{len(inputs)} inputs were given", f"{len(graph.inputs)}")
+    for name, x in zip(graph.inputs, inputs, strict=True):
+        shape = graph.tensors[name].shape
+        if x.shape[1:] != shape[1:]:
+            raise DataError(f"input {name}", f"has the shape {list(x.shape)}", f"[n, {str(list(shape[1:]))[1:]}")
+    with torch.no_grad():
+        found = forward(graph, [torch.tensor(x, dtype=torch.float32) for x in inputs], visit)
+        return [f.numpy() for f in found]
+
+
+def keeps_batch(graph: Graph) -> bool:
+    """Whether every tensor that is computed has the batch first, so that samples can be run together."""
+    names = {*graph.inputs, *(n for node in graph.nodes for n in node.outputs)}
+    return all(graph.tensors[n].shape[:1] == (1,) for n in names)
