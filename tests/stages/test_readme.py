@@ -31,7 +31,7 @@ def test_c_example_compiles_with_the_one_line(tmp_path):
 
 
 def test_commands_exist():
-    used = set(re.findall(r"^intaglio (\w+)", README, re.M))
+    used = set(re.findall(r"^intaglio (\w+)", "\n".join(blocks("")), re.M))
     assert {"inspect", "compile", "run", "profile", "doctor"} <= used
     for verb in sorted(used):
         done = subprocess.run([sys.executable, "-m", "intaglio", verb, "--help"], capture_output=True, text=True)

@@ -1,1 +1,139 @@
-"""intaglio engraves neural networks into firmware."""
+"""intaglio engraves neural networks into firmware: TFLite and PyTorch models to plain, byte-exact C for one board.
+
+The public API: the verbs of the command line as functions. `model` is a .tflite file, a folder that `compile` wrote, or
+a Graph; `board` is a name from `intaglio boards` or a folder with a board.toml. Bad input raises IntaglioError.
+What takes long or needs a package is imported when it is called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import IntaglioError
+
+if TYPE_CHECKING:
+    from .graph import Array, Graph
+    from .package import Compiled
+    from .profile import Report
+    from .summary import Summary
+
+    Model = str | os.PathLike[str] | Graph
+
+__all__ = [
+    "IntaglioError", "compile", "export", "from_torch", "inspect", "load", "measure", "run", "to_int8", "version",
+]  # fmt: skip
+
+
+def version() -> str:
+    """The version of the installed package."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("intaglio")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def load(model: Model) -> Graph:
+    """A model as a Graph: of a .tflite file or a compiled folder. Raises ModelError, UnsupportedError."""
+    from . import package
+
+    return package.load(Path(model)) if isinstance(model, str | os.PathLike) else model
+
+
+def from_torch(module: Any, example: Any, name: str = "model") -> Graph:
+    """A float Graph of an nn.Module; see frontends/torch.py. Raises UnsupportedError, ToolError without PyTorch."""
+    from .frontends import torch
+
+    return torch.load(module, example, name)
+
+
+def inspect(model: Model) -> Summary:
+    """What a model is made of; `problems` lists what is unsupported and why. Raises ModelError."""
+    from . import package
+    from .summary import summarize
+
+    return summarize(package.read(Path(model)) if isinstance(model, str | os.PathLike) else model)
+
+
+def to_int8(
+    model: Model, data: Mapping[str, Array] | Array, method: Literal["minmax", "percentile"] = "minmax"
+) -> Graph:
+    """A float model, quantized. `data`: representative float inputs, [n, ...], by input name or as one array.
+
+    Raises DataError for data that does not fit the model, ToolError without PyTorch.
+    """
+    from .quantize.post_training import post_training
+
+    return post_training(load(model), data, method)
+
+
+def compile(model: Model, board: str | os.PathLike[str], out: str | os.PathLike[str], build: bool = True) -> Compiled:
+    """Write a quantized model as a folder of C for a board, and firmware.elf unless `build` is false.
+
+    Raises UnsupportedError, FitError, BuildError, ToolError, BoardError, OutputError; then nothing is written.
+    """
+    from . import boards, package
+
+    return package.compile_graph(load(model), boards.load(board), Path(out), build)
+
+
+def run(
+    model: Model, board: str | os.PathLike[str], inputs: Mapping[str, Array] | Array, timeout: float = 600.0
+) -> dict[str, Array]:
+    """Inferences on a board: arrays [n, ...] by input name or one array -> arrays [n, ...] by output name.
+
+    Float inputs are quantized, and then the outputs are dequantized. Raises DataError, RunError and as `compile`.
+    """
+    from . import arrays, boards, package, runners
+
+    found = boards.load(board)
+    graph = load(model)
+    ports = package.ports(graph)
+    batch = arrays.batch(_named(inputs), ports[0], "inputs")
+    with package.prepared(_path(model), found, graph) as firmware:
+        values = runners.run(firmware, batch.arrays, timeout=timeout).outputs
+    if batch.quantized:
+        values = [arrays.dequantize(value, port) for value, port in zip(values, ports[1], strict=True)]
+    return {port.name: value for port, value in zip(ports[1], values, strict=True)}
+
+
+def measure(
+    model: Model,
+    board: str | os.PathLike[str],
+    inputs: Mapping[str, Array] | Array | None = None,
+    timeout: float = 600.0,
+    qemu_args: Sequence[str] = (),
+) -> Report:
+    """`intaglio profile`: instructions, memory, and whether every byte equals the reference. (`intaglio.profile` is a
+    module.) Without inputs, seeded random ones are taken. Raises as `run`.
+    """
+    from . import arrays, boards, interpret, package, profile
+
+    found = boards.load(board)
+    graph = load(model)
+    ports = package.ports(graph)[0]
+    batch = arrays.random_batch(ports, 4) if inputs is None else arrays.batch(_named(inputs), ports, "inputs")
+    with package.prepared(_path(model), found, graph) as firmware:
+        want = interpret.run(graph, batch.arrays)
+        return profile.profile(firmware, batch.arrays, want, timeout=timeout, qemu_args=qemu_args)
+
+
+def export(model: Model, tflite: str | os.PathLike[str]) -> None:
+    """Write a model as a .tflite. Raises UnsupportedError for what TFLite lacks, OutputError."""
+    from . import files
+    from .emit.tflite import write
+
+    files.write_file(Path(tflite), write(load(model)))
+
+
+def _named(inputs: Mapping[str, Array] | Array) -> Mapping[str, Array]:
+    """A single array goes under the name that stands for the only input."""
+    return inputs if isinstance(inputs, Mapping) else {"x": inputs}
+
+
+def _path(model: Model) -> Path | None:
+    return Path(model) if isinstance(model, str | os.PathLike) else None

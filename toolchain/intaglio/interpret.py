@@ -51,11 +51,12 @@ def step(
     return [values[n] for n in graph.outputs], now
 
 
-def run(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+def run(graph: Graph, inputs: Sequence[Array], each: Callable[[int], None] | None = None) -> list[Array]:
     """A sequence of inferences from a reset on, state carried from one to the next.
 
     Args:
         inputs: one array per graph input, [n, *shape without the batch], or [n, *shape] as it is.
+        each: called with the number of inferences done, after each.
 
     Returns: one array per graph output, [n, *shape].
     """
@@ -65,4 +66,6 @@ def run(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
         one = [x[i].reshape(graph.tensors[n].shape) for x, n in zip(inputs, graph.inputs, strict=True)]
         outputs, state = step(graph, one, state)
         rows.append(outputs)
+        if each is not None:
+            each(i + 1)
     return [np.stack([r[k] for r in rows]) for k in range(len(graph.outputs))]

@@ -20,12 +20,19 @@ from .plan.memory import plan
 
 def load(path: Path | str) -> Graph:
     """A model file -> Graph. Raises ModelError for what is not a model, UnsupportedError for what intaglio lacks."""
-    suffix = Path(path).suffix.lower()
-    if suffix != ".tflite":
-        raise ModelError(str(path), f"has the extension {suffix!r}", ".tflite")
     from .frontends import tflite
 
-    return tflite.load(path)
+    return tflite.checked(read(path), str(path))
+
+
+def read(path: Path | str) -> Graph:
+    """Like `load`, but what is unsupported becomes an `Unsupported` operator, for `inspect`."""
+    suffix = Path(path).suffix.lower()
+    if suffix != ".tflite":
+        raise ModelError(str(path), f"has the extension {suffix!r}" if suffix else "has no extension", ".tflite")
+    from .frontends import tflite
+
+    return tflite.read(path)
 
 
 def lower(graph: Graph) -> Graph:

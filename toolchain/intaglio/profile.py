@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -83,24 +84,30 @@ class Report:
 
     def table(self, console: Console) -> None:
         """Print a row for each layer, the totals and the memory."""
-        console.print(self._layer_table())
+        console.print(self._layer_table(console.width), "")
         console.print(self._memory_table())
 
-    def _layer_table(self) -> Table:
+    def _layer_table(self, width: int) -> Table:
         total = self.latency.instructions
         source = "instructions executed in QEMU, one inference" if total is not None else "not counted on this board"
-        table = Table(title=f"{self.model} on {self.board}", caption=source, title_justify="left", show_footer=True)
+        table = _table(f"{self.model} on {self.board}", source, show_footer=True)
         macs = sum(layer.macs for layer in self.layers)
-        table.add_column("layer", "total", overflow="fold")
-        table.add_column("operator")
-        table.add_column("MACs", f"{macs:,}", justify="right")
-        table.add_column("instructions", _number(total), justify="right")
-        table.add_column("share", justify="right")
-        table.add_column("instr/MAC", _ratio(total, macs), justify="right")
-        for layer in self.layers:
+        table.add_column("#", justify="right")
+        table.add_column("layer", "total", no_wrap=True)
+        table.add_column("operator", no_wrap=True)
+        table.add_column("MACs", f"{macs:,}", justify="right", no_wrap=True)
+        table.add_column("instructions", _number(total), justify="right", no_wrap=True)
+        table.add_column("share", justify="right", no_wrap=True)
+        table.add_column("instr/MAC", _ratio(total, macs), justify="right", no_wrap=True)
+        operators = max(len(layer.op) for layer in self.layers) if self.layers else 0
+        others = 2 + max(8, operators) + len(f"{macs:,}") + 12 + 6 + 9
+        room = max(12, width - others - 6 * 2)
+        for index, layer in enumerate(self.layers):
             count = layer.instructions
             table.add_row(
-                layer.name,
+                str(index),
+                # Names differ at their ends; the JSON has all of each.
+                layer.name if len(layer.name) <= room else f"\u2026{layer.name[1 - room :]}",
                 layer.op,
                 _number(layer.macs),
                 _number(count),
@@ -109,7 +116,7 @@ class Report:
             )
         if total is not None:
             other = total - sum(layer.instructions or 0 for layer in self.layers)
-            table.add_row("(other)", "", "", _number(other), _share(other, total), "")
+            table.add_row("", "(other)", "", "", _number(other), _share(other, total), "")
         return table
 
     def _memory_table(self) -> Table:
@@ -123,7 +130,7 @@ class Report:
             ("  arena, touched", m.arena_high_water, "painted memory"),
             ("stack of one inference", m.stack_bytes, "painted memory"),
         ]
-        table = Table(title="memory, bytes", title_justify="left")
+        table = _table("memory, bytes", "")
         table.add_column("")
         table.add_column("bytes", justify="right")
         table.add_column("source")
@@ -177,6 +184,20 @@ def profile(
         layers=layers,
         elf=str(firmware.elf),
         result=result,
+    )
+
+
+def _table(title: str, caption: str, show_footer: bool = False) -> Table:
+    return Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        show_footer=show_footer,
     )
 
 

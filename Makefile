@@ -1,0 +1,35 @@
+# Everything sets itself up first: see scripts/setup.sh.
+PYTHON = .venv/bin/python
+
+.PHONY: help setup demo test bench soak lint clean
+
+help:
+	@echo "make setup   apt packages and .venv (the others do this by themselves)"
+	@echo "make demo    train, quantize, compile, run on four emulated boards, compare, measure"
+	@echo "make test    lint, types, all tests"
+	@echo "make bench   regenerate benchmarks/results"
+	@echo "make soak    the long tests"
+	@echo "make lint    ruff and mypy only"
+	@echo "make clean   remove caches and outputs; .venv stays"
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@$(PYTHON) examples/demo.py
+
+test: setup
+	@scripts/test.sh lint pytest
+
+lint: setup
+	@scripts/test.sh lint
+
+soak: setup
+	@$(PYTHON) -m pytest -n 2 -m soak
+
+bench: setup
+	@$(PYTHON) benchmarks/run.py
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist demo-out
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

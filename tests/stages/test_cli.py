@@ -1,0 +1,410 @@
+"""The command line: every verb, and that bad input is one paragraph, exit status 1 and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_models
+from typer.testing import CliRunner
+
+import intaglio
+from intaglio import assets, boards, interpret
+from intaglio.cli import app
+from intaglio.emit import tflite as writer
+from intaglio.frontends import tflite as reader
+from intaglio.ops.max_pool2d import MaxPool2D
+
+M4 = "qemu-mps2-an386"
+HAVE_GCC = shutil.which("gcc") is not None
+HAVE_M4 = shutil.which("arm-none-eabi-gcc") is not None and shutil.which("qemu-system-arm") is not None
+HAVE_TORCH = True
+try:
+    import torch
+
+    torch.set_num_threads(1)
+except ImportError:
+    HAVE_TORCH = False
+need_gcc = pytest.mark.skipif(not HAVE_GCC, reason="gcc is not installed")
+need_m4 = pytest.mark.skipif(not HAVE_M4, reason="arm-none-eabi-gcc or qemu-system-arm is not installed")
+need_torch = pytest.mark.skipif(not HAVE_TORCH, reason="PyTorch is not installed")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Each test in a folder of its own, with a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+    monkeypatch.setenv("COLUMNS", "120")
+    for make in (tiny_models.image, tiny_models.streaming, tiny_models.big, tiny_models.floats, tiny_models.two_inputs):
+        Path(f"{make.__name__}.tflite").write_bytes(writer.write(make()))
+    Path("unsupported.tflite").write_bytes(tiny_models.unsupported())
+    rng = np.random.default_rng(1)
+    np.savez("x.npz", x=rng.integers(-128, 128, (5, 6, 6, 2), np.int8))
+    np.savez("floats.npz", x=rng.standard_normal((20, 6)).astype(np.float32))
+
+
+def call(*args: str) -> tuple[int, str, str]:
+    """Exit status, stdout, stderr of a verb within this process."""
+    result = CliRunner().invoke(app, list(args))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def ok(*args: str) -> str:
+    code, out, err = call(*args)
+    assert code == 0 and not err, f"{args}: {code}\n{out}\n{err}"
+    return out
+
+
+def fails(*args: str) -> str:
+    """The paragraph; nothing may have been written, not even by a folder that is made and removed again."""
+    before = sorted(Path().rglob("*"))
+    code, out, err = call(*args)
+    assert code == 1, f"{args}: {code}\n{out}\n{err}"
+    assert err.startswith("error: ") and err.count("error: ") == 1 and "Traceback" not in err and "\n\n" not in err
+    assert [p for p in sorted(Path().rglob("*")) if ".cache" not in p.parts] == [
+        p for p in before if ".cache" not in p.parts
+    ]
+    return err
+
+
+def program(*args: str, env: dict[str, str] | None = None, **more) -> subprocess.CompletedProcess[str]:
+    """A verb as a process of its own."""
+    source = str(Path(intaglio.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": source, **(env or {})}
+    command = [sys.executable, "-m", "intaglio", *args]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, **more)
+
+
+# ---- what works -------------------------------------------------------------------------------------------------
+
+
+def test_inspect():
+    out = ok("inspect", "image.tflite")
+    for word in ("conv2d", "3x3x3", "softmax", "0.0625, -3", "channel", "6 operators"):
+        assert word in out
+    out = ok("inspect", "floats.tflite")
+    assert "float" in out and "--calibrate" in out
+    assert "state:past" in ok("inspect", "streaming.tflite")
+
+
+def test_inspect_json():
+    found = json.loads(ok("inspect", "image.tflite", "--json"))
+    assert found["macs"] == tiny_models.image().macs() and found["unsupported"] == []
+    assert found["layers"][0]["op"] == "conv2d" and found["inputs"][0]["shape"] == [1, 6, 6, 2]
+
+
+def test_inspect_shows_all_that_is_unsupported_and_the_rest():
+    code, out, err = call("inspect", "unsupported.tflite")
+    assert code == 1 and "conv2d" in out and "! ELU" in out and "! RFFT2D" in out
+    assert err.startswith("error: unsupported.tflite: 2 unsupported things:\n  - ") and err.count("\n  - ") == 2
+    code, out, _ = call("inspect", "unsupported.tflite", "--json")
+    assert code == 1 and len(json.loads(out)["unsupported"]) == 2
+
+
+def test_compile_without_firmware_and_again():
+    for _ in range(2):
+        out = ok("compile", "image.tflite", "--board", M4, "--no-build", "-o", "deep/out")
+        assert "arena" in out
+        names = {p.relative_to("deep/out").as_posix() for p in Path("deep/out").rglob("*") if p.is_file()}
+        assert {"image.c", "image.h", "itg.h", "intaglio.json", "model.tflite", "kernels/conv2d.c"} <= names
+    first = {p: p.read_bytes() for p in Path("deep/out").rglob("*") if p.is_file()}
+    ok("compile", "deep/out", "--board", M4, "--no-build", "-o", "again")
+    assert {Path("again", *p.parts[2:]): b for p, b in first.items()} == {
+        p: p.read_bytes() for p in Path("again").rglob("*") if p.is_file()
+    }
+
+
+@need_gcc
+def test_run_on_the_host_integers_and_floats():
+    graph = reader.parse(Path("image.tflite").read_bytes(), "image", "image")
+    x = np.load("x.npz")["x"]
+    want = interpret.run(graph, [x])[0]
+    ok("compile", "image.tflite", "--board", "host", "-o", "out")
+    assert Path("out/firmware.elf").exists()
+    ok("run", "out", "--inputs", "x.npz", "--outputs", "y.npz")
+    assert np.array_equal(np.load("y.npz")["y"], want)
+    np.savez("f.npz", x=((x.astype(np.float32) + 3) * np.float32(0.0625)))
+    ok("run", "image.tflite", "--board", "host", "--inputs", "f.npz", "--outputs", "y.npz")
+    assert np.array_equal(np.load("y.npz")["y"], (want.astype(np.float32) + 128) / 256)
+    assert "inference" in ok("run", "out", "--inputs", "x.npz")
+
+
+@need_gcc
+def test_two_inputs_go_by_name():
+    x = {"left": np.ones((3, 5), np.int8), "right": np.zeros((3, 1, 5), np.int8)}
+    np.savez("two.npz", **x)
+    ok("run", "two_inputs.tflite", "--board", "host", "--inputs", "two.npz", "--outputs", "y.npz")
+    with np.load("y.npz") as found:
+        assert sorted(found.files) == sorted(tiny_models.two_inputs().outputs)
+    assert "no array left" in fails("run", "two_inputs.tflite", "--board", "host", "--inputs", "x.npz")
+
+
+@need_m4
+@pytest.mark.parametrize("source", ["image.tflite", "streaming.tflite"])
+def test_profile_json_alone_on_stdout(source):
+    found = json.loads(ok("profile", source, "--board", M4, "--json", "-"))
+    assert found["bit_exact"] is True and found["board"] == M4 and found["latency"]["instructions"] > 0
+    assert found["memory"]["arena_bytes"] == found["memory"]["arena_high_water"]
+    assert Path(found["elf"]).is_file()
+
+
+@need_m4
+def test_profile_of_a_folder_as_tables_and_as_a_file():
+    ok("compile", "image.tflite", "--board", M4, "-o", "out")
+    out = ok("profile", "out", "--inputs", "x.npz", "--json", "report.json", "--qemu-args", "-name 'a b'")
+    assert "byte for byte" in out and "instructions" in out
+    assert json.loads(Path("report.json").read_text())["layers"][0]["op"] == "conv2d"
+    assert "cannot be split" in fails("profile", "out", "--qemu-args", "'")
+
+
+@need_gcc
+def test_a_mismatch_names_element_and_layer(monkeypatch):
+    # The C of the pooling layer clamps what the reference does not.
+    lower = MaxPool2D.lower
+
+    def wrong(self, node, graph):
+        return lower(replace(self, activation="relu_n1_to_1"), node, graph)
+
+    monkeypatch.setattr(MaxPool2D, "lower", wrong)
+    code, out, err = call("profile", "big.tflite", "--board", "host")
+    assert code == 1 and "DIFFERENT" in out
+    assert "is not byte-exact: output max_pool2d_1 of inference 0 differs first at element" in err
+    assert "first layer that differs is max_pool2d_1 (max_pool2d)" in err
+
+
+def test_export(tmp_path):
+    ok("export", "streaming.tflite", "--tflite", "again.tflite")
+    graph = reader.parse(Path("again.tflite").read_bytes(), "again", "streaming")
+    x = [np.arange(8, dtype=np.int8).reshape(2, 4)]
+    assert np.array_equal(interpret.run(graph, x)[0], interpret.run(tiny_models.streaming(), x)[0])
+    assert "is an input" in fails("export", "streaming.tflite", "--tflite", "streaming.tflite")
+
+
+@need_torch
+def test_calibrate():
+    out = ok("compile", "floats.tflite", "--calibrate", "floats.npz", "--board", "host", "--no-build", "-o", "out")
+    assert "floats.c" in out
+    ok("export", "floats.tflite", "--calibrate", "floats.npz", "--method", "percentile", "--tflite", "q.tflite")
+    assert json.loads(ok("inspect", "q.tflite", "--json"))["kind"] == "int8"
+
+
+def test_lists():
+    assert all(name in ok("boards") for name in boards.names())
+    assert "cortex-m55" in ok("targets")
+    out = ok("ops")
+    assert "CONV_2D" in out and "ASSIGN_VARIABLE" in out and "conv2d.c" in out
+
+
+def test_doctor(monkeypatch):
+    code, out, _ = call("doctor")
+    assert "Python" in out and "numpy" in out and "arm-none-eabi-gcc" in out
+    assert code in (0, 1) and (code == 1) == ("MISSING" in out)
+    monkeypatch.setenv("PATH", "")
+    code, out, _ = call("doctor")
+    assert code == 1 and "MISSING" in out
+    assert "sudo apt-get install" in out and "libnewlib-arm-none-eabi" in out and "qemu-user" in out
+
+
+def test_the_program():
+    assert program("--version").stdout.startswith("intaglio ")
+    assert "compile" in program("--help").stdout
+    assert program().returncode == 2 or "Usage" in program().stdout
+    wrong = program("compile", "image.tflite", "--bord", "x")
+    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr
+    script = "import sys, intaglio.cli; print([m for m in ('torch', 'onnx', 'numpy', 'tflite') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(Path(intaglio.__file__).parents[1])},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_mistake_of_ours_is_a_paragraph_too(monkeypatch, capsys):
+    from intaglio import cli, package
+
+    monkeypatch.setattr(package, "read", lambda _: {}["x"])
+    monkeypatch.setattr(sys, "argv", ["intaglio", "inspect", "image.tflite"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    err = capsys.readouterr().err
+    assert ended.value.code == 1 and err.startswith("error: KeyError at ") and "Traceback" not in err
+
+
+@need_m4
+def test_interrupted_is_quiet_and_leaves_nothing():
+    source = str(Path(intaglio.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "intaglio", "compile", "image.tflite", "--board", M4, "-o", "out"],
+        env={**os.environ, "PYTHONPATH": source}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 30
+    while process.poll() is None and not list(Path().glob(".out.*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and out == "" and err == ""
+    assert not Path("out").exists() and not list(Path().glob(".out.*"))
+
+
+# ---- bad models -------------------------------------------------------------------------------------------------
+
+
+def test_models_that_are_none():
+    whole = Path("image.tflite").read_bytes()
+    Path("empty.tflite").touch()
+    Path("text.tflite").write_text("This is not a model.\n")
+    Path("short.tflite").write_bytes(whole[: len(whole) // 2])
+    Path("folder.tflite").mkdir()
+    Path("model.onnx").write_bytes(whole)
+    for verb in (["inspect"], ["compile", "--board", "host", "-o", "out"]):
+        for name, words in (
+            ("empty.tflite", "is empty"),
+            ("text.tflite", "not a TensorFlow Lite model"),
+            ("short.tflite", "damaged"),
+            ("folder.tflite", "Is a directory"),
+            ("missing.tflite", "No such file"),
+            ("model.onnx", "extension '.onnx'"),
+            ("/dev/zero", "has no extension"),
+        ):
+            assert words in fails(verb[0], name, *verb[1:]), name
+
+
+def test_models_that_are_not_taken():
+    err = fails("compile", "unsupported.tflite", "--board", "host", "-o", "out")
+    assert "ELU" in err and "RFFT2D" in err
+    assert "--calibrate" in fails("compile", "floats.tflite", "--board", "host", "-o", "out")
+    err = fails("compile", "big.tflite", "--board", "qemu-microbit", "-o", "out")
+    assert "does not fit in RAM" in err and "16,384" in err and "input and output buffers" in err
+
+
+# ---- bad data ---------------------------------------------------------------------------------------------------
+
+
+def bad_data() -> dict[str, str]:
+    """Files that do not go with `floats`, and what is said of each."""
+    good = np.load("floats.npz")["x"]
+    holes = good.copy()
+    holes[3, 1] = np.nan
+    np.savez("shape.npz", x=good[:, :5])
+    np.savez("dtype.npz", x=good.astype(np.int64))
+    np.savez("nan.npz", x=holes)
+    np.savez("name.npz", y=good, z=good)
+    np.savez("none.npz", x=good[:0])
+    np.savez("objects.npz", x=np.array([{}], object))
+    Path("text.npz").write_text("no")
+    return {
+        "shape": "shape", "dtype": "dtype", "nan": "nan", "name": "no array", "none": "sample", "objects": "dtype",
+        "text": "not an .npz", "missing": "cannot be read",
+    }  # fmt: skip
+
+
+@need_torch
+def test_calibration_data():
+    for name, words in bad_data().items():
+        err = fails(
+            "compile", "floats.tflite", "--calibrate", f"{name}.npz", "--board", "host", "--no-build", "-o", "out"
+        )
+        assert f"{name}.npz" in err and words in err.lower(), err
+    err = fails("compile", "image.tflite", "--calibrate", "x.npz", "--board", "host", "--no-build", "-o", "out")
+    assert "quantized already" in err
+
+
+def test_input_data():
+    Path("ends.tflite").write_bytes(writer.write(tiny_models.float_ends()))
+    for name, words in bad_data().items():
+        if name != "shape":
+            arr = np.load("floats.npz")["x"]
+            np.savez("dtype.npz", x=np.zeros((2, 8), np.int8))
+            holes = np.ones((2, 8), np.float32)
+            holes[1, 1] = np.nan
+            np.savez("nan.npz", x=holes)
+            np.savez("none.npz", x=np.zeros((0, 8), np.float32))
+            np.savez("name.npz", y=arr)
+        err = fails("run", "ends.tflite", "--board", "host", "--inputs", f"{name}.npz", "--outputs", "y.npz")
+        assert f"{name}.npz" in err and (words in err.lower() or "at least one" in err), err
+
+
+# ---- bad boards, places and tools -------------------------------------------------------------------------------
+
+
+def test_boards_that_are_none():
+    assert f"Did you mean {M4}?" in fails("compile", "image.tflite", "--board", "qemu-mps2-386", "-o", "out")
+    Path("mine").mkdir()
+    assert "no board.toml" in fails("compile", "image.tflite", "--board", "./mine", "-o", "out")
+    text = (assets.root() / "boards" / M4 / "board.toml").read_text()
+    Path("mine/board.toml").write_text(text.replace("flash_bytes", "flash_byte"))
+    assert "flash_byte" in fails("compile", "image.tflite", "--board", "./mine", "-o", "out")
+    Path("mine/board.toml").write_text(text.replace("0x20000000", "0x00000000"))
+    assert "overlap" in fails("compile", "image.tflite", "--board", "./mine", "-o", "out")
+    assert "--board" in fails("run", "image.tflite", "--inputs", "x.npz")
+
+
+def test_a_board_of_ones_own():
+    Path("mine").mkdir()
+    shutil.copy(assets.root() / "boards" / M4 / "board.toml", "mine")
+    ok("compile", "image.tflite", "--board", "./mine", "--no-build", "-o", "out")
+    assert json.loads(Path("out/intaglio.json").read_text())["board"] == "mine"
+
+
+def test_places_that_cannot_be_written():
+    common = ("compile", "image.tflite", "--board", "host", "--no-build", "-o")
+    Path("full").mkdir()
+    Path("full/thesis.txt").write_text("years of work")
+    assert "holds other files" in fails(*common, "full")
+    assert "not a folder" in fails(*common, "x.npz")
+    assert "cannot be written" in fails(*common, "x.npz/out")
+    assert "cannot be written" in fails(*common, "/proc/out")
+    ok(*common, "out")
+    Path("out/main.c").write_text("int main(void) { return 0; }")
+    assert "holds other files" in fails(*common, "out")
+    assert Path("full/thesis.txt").exists() and Path("out/main.c").exists()
+    assert "cannot be written" in fails("export", "image.tflite", "--tflite", "missing/a.tflite")
+
+
+@pytest.mark.parametrize("board", ["host", M4, "qemu-rpi4"])
+def test_without_a_compiler(monkeypatch, board):
+    monkeypatch.setenv("PATH", "")
+    err = fails("compile", "image.tflite", "--board", board, "-o", "out")
+    assert "not found on PATH" in err and "sudo apt-get install" in err
+
+
+@need_m4
+def test_without_qemu_and_with_one_that_hangs(tmp_path, monkeypatch):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("arm-none-eabi-gcc", "gcc", "env", "sh"):
+        found = shutil.which(name)
+        assert found is not None
+        (tools / name).write_text(f'#!/bin/sh\nexec {found} "$@"\n')
+        (tools / name).chmod(0o755)
+    ok("compile", "image.tflite", "--board", M4, "-o", "out")
+    monkeypatch.setenv("PATH", str(tools))
+    assert "qemu-system-arm: not found" in fails("run", "out", "--inputs", "x.npz")
+    (tools / "qemu-system-arm").write_text("#!/bin/sh\nwhile :; do :; done\n")
+    (tools / "qemu-system-arm").chmod(0o755)
+    err = fails("run", "out", "--inputs", "x.npz", "--outputs", "y.npz", "--timeout", "0.5")
+    assert "still running after 0.5 seconds" in err
+
+
+def test_damaged_folders():
+    ok("compile", "image.tflite", "--board", "host", "--no-build", "-o", "out")
+    manifest = Path("out/intaglio.json").read_text()
+    Path("out/intaglio.json").write_text(manifest[:100])
+    assert "intaglio.json" in fails("run", "out", "--inputs", "x.npz")
+    Path("out/intaglio.json").write_text(manifest)
+    Path("out/model.tflite").write_bytes(b"gone")
+    assert "model.tflite" in fails("profile", "out")
+    Path("out/image.c").unlink()
+    assert "image.c" in fails("run", "out", "--inputs", "x.npz")

@@ -1,0 +1,189 @@
+"""Inputs and outputs of models as .npz files: one array an input, [n, ...], under its name, or `x` when there is one.
+
+Integer arrays pass through. Float arrays are quantized on the way in, and then the outputs are dequantized.
+The files are taken for hostile: no pickles, and nothing is allocated beyond what a file really holds.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from . import files
+from .errors import DataError
+from .graph import DTYPES, INT_RANGE, Array
+from .manifest import Port
+
+MAX_BYTES = 2 << 30
+"""Largest array that is read."""
+_ALLOWED = "an .npz file with one array an input, as numpy.savez writes it"
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Inputs as a model takes them: one [n, *shape] array an input, of its dtype.
+
+    `quantized`: some were float and have been quantized, so the outputs are wanted as float too.
+    """
+
+    arrays: list[Array]
+    quantized: bool
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+
+def load(path: Path, ports: Sequence[Port]) -> dict[str, Array]:
+    """The arrays of an .npz file for `ports`, by name, of any shape and numeric dtype.
+
+    Other arrays in the file (labels) are not read. Raises DataError: unreadable, not an .npz, a name is missing.
+    """
+    try:
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+            keys = _keys(str(path), list(members), ports)
+            return {
+                port.name: _member(archive, members[key], f"{path}: {key}")
+                for port, key in zip(ports, keys, strict=True)
+            }
+    except OSError as error:
+        raise DataError(str(path), f"cannot be read ({error.strerror or error})", _ALLOWED) from error
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        # RuntimeError and NotImplementedError: encryption and compression that zipfile does not know.
+        raise DataError(str(path), f"is not an .npz file ({error})", _ALLOWED) from error
+
+
+def batch(arrays: Mapping[str, Array], ports: Sequence[Port], where: str) -> Batch:
+    """Check and convert arrays, by input name or `x`, to what the model takes.
+
+    Raises DataError: missing name, wrong shape or dtype, NaN or infinity, unlike numbers of samples.
+    """
+    keys = _keys(where, list(arrays), ports)
+    converted = [
+        _input(np.asarray(arrays[key]), port, f"{where}: {key}") for port, key in zip(ports, keys, strict=True)
+    ]
+    counts = {port.name: len(array) for port, (array, _) in zip(ports, converted, strict=True)}
+    if len(set(counts.values())) > 1 or 0 in counts.values():
+        found = ", ".join(f"{count} of {name}" for name, count in counts.items())
+        raise DataError(where, f"holds {found}", "the same number of each input, at least one")
+    return Batch([array for array, _ in converted], any(quantized for _, quantized in converted))
+
+
+def random_batch(ports: Sequence[Port], n: int, seed: int = 0) -> Batch:
+    """`n` seeded random inputs over the whole range of their dtypes (float32: a normal distribution)."""
+    rng = np.random.default_rng(seed)
+    arrays: list[Array] = []
+    for port in ports:
+        shape = (n, *port.shape)
+        if port.dtype == "float32":
+            arrays.append(rng.standard_normal(shape, np.float32))
+        else:
+            low, high = INT_RANGE[port.dtype]
+            arrays.append(rng.integers(low, high, shape, DTYPES[port.dtype], endpoint=True))
+    return Batch(arrays, False)
+
+
+def save(path: Path, outputs: Sequence[Array], ports: Sequence[Port], keep: tuple[Path, ...] = ()) -> None:
+    """Write outputs to an .npz file, whole or not at all: under their names, or `y` when there is one.
+
+    Raises OutputError.
+    """
+    buffer = io.BytesIO()
+    names = ["y"] if len(ports) == 1 else [port.name for port in ports]
+    # numpy.savez takes names as keyword arguments, which forbids some, and writes the time into the file.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in zip(names, outputs, strict=True):
+            one = io.BytesIO()
+            np.lib.format.write_array(one, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), one.getvalue(), zipfile.ZIP_DEFLATED)
+    files.write_file(path, buffer.getvalue(), keep)
+
+
+def quantize(x: Array, port: Port) -> Array:
+    """float -> integers: round(x / scale) + zero_point, halves away from zero, clipped (the TFLite QUANTIZE)."""
+    assert port.scale is not None and port.zero_point is not None
+    low, high = INT_RANGE[port.dtype]
+    # The quotient is a float32 as on a device; the half is added in float64, where that is exact.
+    with np.errstate(over="ignore"):
+        ratio = (x.astype(np.float32) / np.float32(port.scale)).astype(np.float64)
+    rounded = np.trunc(ratio + np.copysign(0.5, ratio)) + port.zero_point
+    return np.asarray(np.clip(rounded, low, high).astype(DTYPES[port.dtype]))
+
+
+def dequantize(q: Array, port: Port) -> Array:
+    """Integers -> float32; what has no scale stays as it is."""
+    if port.scale is None or port.zero_point is None:
+        return q
+    return np.asarray((q.astype(np.int64) - port.zero_point).astype(np.float32) * np.float32(port.scale))
+
+
+def _keys(where: str, present: Sequence[str], ports: Sequence[Port]) -> list[str]:
+    """The key of each port: its own name, else `x` for the only one."""
+    keys = [port.name if port.name in present else "x" if len(ports) == 1 else port.name for port in ports]
+    missing = [port.name for port, key in zip(ports, keys, strict=True) if key not in present]
+    if missing:
+        held = ", ".join(sorted(present)[:12]) or "nothing"
+        allowed = ", ".join(port.name for port in ports) + (" or x" if len(ports) == 1 else "")
+        raise DataError(where, f"holds no array {' and none '.join(missing)}; it holds {held}", allowed)
+    return keys
+
+
+def _member(archive: zipfile.ZipFile, name: str, where: str) -> Array:
+    try:
+        with archive.open(name) as stream:
+            shape, fortran, dtype = _header(stream)
+            if dtype.kind not in "fiub" or dtype.hasobject:
+                raise DataError(where, f"has dtype {dtype}", "numbers")
+            size = math.prod(shape) * dtype.itemsize
+            if any(d < 0 for d in shape) or size > MAX_BYTES:
+                raise DataError(where, f"has shape {list(shape)}", f"{MAX_BYTES:,} bytes at most")
+            raw = stream.read(size + 1)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(where, f"is damaged ({error})", _ALLOWED) from error
+    if len(raw) != size:
+        raise DataError(where, "is damaged: its data does not match its shape", _ALLOWED)
+    array = np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")
+    return array.astype(dtype.newbyteorder("="), order="C", copy=False)
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f".npy version {version}")
+    try:
+        return readers[version](stream)
+    except Exception as error:
+        # NumPy evaluates the header as Python, which fails in many ways (ValueError, SyntaxError, TokenError, ...).
+        raise ValueError(f"its header cannot be read: {error}") from error
+
+
+def _input(x: Array, port: Port, where: str) -> tuple[Array, bool]:
+    """One input's array, checked; whether it had to be quantized."""
+    shapes = [port.shape] + ([port.shape[1:]] if port.shape[0] == 1 and len(port.shape) > 1 else [])
+    if x.shape[1:] not in shapes or x.ndim == 0:
+        allowed = " or ".join("[n, " + ", ".join(map(str, shape)) + "]" for shape in shapes)
+        raise DataError(where, f"has shape {list(x.shape)}", allowed)
+    x = x.reshape(len(x), *port.shape)
+    if x.dtype == DTYPES[port.dtype] and port.dtype != "float32":
+        return np.ascontiguousarray(x), False
+    if x.dtype.kind != "f" or (port.dtype != "float32" and port.scale is None):
+        allowed = port.dtype if port.dtype == "float32" or port.scale is None else f"{port.dtype}, or float to quantize"
+        raise DataError(where, f"has dtype {x.dtype}", allowed)
+    bad = np.flatnonzero(~np.isfinite(x.ravel()))
+    if bad.size:
+        at = [int(i) for i in np.unravel_index(int(bad[0]), x.shape)]
+        found = f"holds {x.ravel()[bad[0]]} at {at}, and {bad.size} such values in all"
+        raise DataError(where, found, "finite numbers")
+    if port.dtype == "float32":
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(x, np.float32), False
+    return quantize(x, port), True

@@ -1,0 +1,100 @@
+"""The command line: `intaglio VERB`. One file a verb; this one puts them together and prints errors.
+
+Every error that is raised on purpose is one paragraph of plain text on stderr and exit status 1; wrong usage is 2;
+Ctrl-C is quiet and 130. Verbs import what they need when they run, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ..errors import IntaglioError
+from .compile import compile_
+from .doctor import doctor
+from .export import export
+from .inspect import inspect
+from .lists import boards, ops, targets
+from .profile import profile
+from .run import run
+
+ERROR, INTERRUPTED = 1, 130
+
+
+class _Group(TyperGroup):
+    """Turns intaglio's errors into a paragraph and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except IntaglioError as error:
+            _paragraph(str(error))
+            raise typer.Exit(ERROR) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(INTERRUPTED) from error
+
+
+def _paragraph(text: str) -> None:
+    """On stderr, without empty lines; what the terminal's encoding lacks is escaped."""
+    lines = [line.rstrip() for line in f"error: {text}".splitlines() if line.strip()]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .. import version
+
+        print(f"intaglio {version()}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="intaglio",
+    cls=_Group,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Engraves neural networks into firmware: compiles models to C for one board, runs and measures them."""
+
+
+app.command()(inspect)
+app.command("compile")(compile_)
+app.command()(run)
+app.command()(profile)
+app.command()(export)
+app.command()(boards)
+app.command()(targets)
+app.command()(ops)
+app.command()(doctor)
+
+
+def main() -> None:
+    """The `intaglio` program."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{at.filename.rsplit('/', 1)[-1]}:{at.lineno}"
+        _paragraph(
+            f"{type(error).__name__} at {place}: {error}. This is a mistake in intaglio, not in what you gave it: "
+            "please report it. PYTHONDEVMODE=1 shows the traceback."
+        )
+        sys.exit(ERROR)

@@ -1,0 +1,28 @@
+"""`intaglio export`: a quantized model as a file for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import common
+
+
+def export(
+    source: common.Source,
+    tflite: Annotated[Path, typer.Option("--tflite", metavar="F", help="The .tflite file to write.")],
+    calibrate: common.Calibrate = None,
+    method: common.CalibrationMethod = "minmax",
+) -> None:
+    """Write a quantized model as a .tflite that LiteRT and TFLM load."""
+    from .. import files, package
+    from ..emit.tflite import write
+
+    with common.steps() as say:
+        graph = package.load(source, calibrate, method, say)
+        say("writing")
+        data = write(graph)
+    files.write_file(tflite, data, keep=(source,))
+    common.console().print(f"{tflite}: {len(graph.nodes)} operators, {len(data):,} bytes")

@@ -1,0 +1,82 @@
+"""`intaglio inspect`: what a model is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import common
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..summary import Summary, TensorSummary
+
+
+def inspect(
+    model: common.Source,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Operators, shapes, MACs, parameters and quantization of a model, and what is unsupported and why."""
+    from ..errors import UnsupportedError
+    from ..package import read
+    from ..summary import summarize
+
+    summary = summarize(read(model))
+    if json:
+        common.print_json(summary.to_dict())
+    else:
+        out = common.console()
+        out.print(_layers(summary), "")
+        out.print(_ends(summary), "")
+        out.print(_totals(summary))
+    if summary.problems:
+        raise UnsupportedError(str(model), summary.problems, "`intaglio ops` lists what is supported")
+
+
+def _layers(s: Summary) -> Table:
+    table = common.table(
+        s.model,
+        ("#", "right"),
+        ("operator", "name"),
+        ("in", "left"),
+        ("out", "left"),
+        ("MACs", "right"),
+        ("params", "right"),
+        ("scale, zero", "name"),
+        ("weights", "left"),
+    )
+    for i, layer in enumerate(s.layers):
+        table.add_row(
+            str(i),
+            f"! {layer.op}" if layer.problems else layer.op,
+            " ".join(map(common.dims, layer.inputs)),
+            " ".join(map(common.dims, layer.outputs)),
+            f"{layer.macs:,}" if layer.macs else "",
+            f"{layer.parameters:,}" if layer.parameters else "",
+            layer.quantization,
+            layer.weights,
+        )
+    return table
+
+
+def _ends(s: Summary) -> Table:
+    headings = ("", "name", "shape", "dtype", "scale, zero")
+    table = common.table("", *((heading, "left") for heading in headings))
+    for kind, tensors in (("input", s.inputs), ("output", s.outputs), ("state", s.state)):
+        for t in tensors:
+            table.add_row(kind, t.name, common.dims(t.shape), t.dtype, _scale(t))
+    return table
+
+
+def _scale(t: TensorSummary) -> str:
+    return "" if t.scale is None else f"{t.scale:.6g}, {t.zero_point}"
+
+
+def _totals(s: Summary) -> str:
+    text = (
+        f"{len(s.layers)} operators, {s.macs:,} MACs, {s.parameters:,} parameters in {s.parameter_bytes:,} bytes, "
+        f"{'float' if s.kind == 'float' else f'quantized ({s.kind})'}."
+    )
+    return text + (" To be quantized with --calibrate X.npz." if s.kind == "float" else "")

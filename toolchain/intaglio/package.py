@@ -1,0 +1,207 @@
+"""Models on their way to a board: loaded, quantized, written as a folder of C, opened again and built.
+
+A compiled folder holds, beside the C, the quantized model itself (model.tflite): so that running it can be compared
+with the reference, and it can be compiled again for another board.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from . import boards, build, files, pipeline
+from .arrays import load as load_arrays
+from .boards import Board
+from .build import Firmware
+from .emit import tflite as tflite_writer
+from .emit.c import port_of
+from .errors import DataError, IntaglioError, ModelError, UnsupportedError
+from .graph import Graph
+from .manifest import FILE, Manifest, Port
+from .summary import float_model
+
+MODEL = "model.tflite"
+FIRMWARE = "firmware.elf"
+Method = Literal["minmax", "percentile"]
+"""How calibration chooses ranges: quantize/calibrate.py."""
+
+
+class Say(Protocol):
+    """Told what is going on, and how far it is where that is known."""
+
+    def __call__(self, text: str, done: int = 0, total: int | None = None) -> None: ...
+
+
+def quiet(text: str, done: int = 0, total: int | None = None) -> None:
+    """Says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A folder of C for a board."""
+
+    folder: Path
+    manifest: Manifest
+    firmware: Firmware | None
+    """None when only the C was wanted."""
+
+
+def load(path: Path, calibration: Path | None = None, method: Method = "minmax", say: Say = quiet) -> Graph:
+    """The quantized (or, without calibration data, as it is) graph of a model file or of a compiled folder.
+
+    Raises ModelError, UnsupportedError, and DataError for calibration data that does not fit.
+    """
+    say("reading the model")
+    graph = _from_folder(path) if is_compiled(path) else pipeline.load(path)
+    if calibration is None:
+        return graph
+    return quantized(graph, calibration, method, say)
+
+
+def quantized(graph: Graph, calibration: Path, method: Method, say: Say = quiet) -> Graph:
+    """A float graph with ranges from the arrays of an .npz file. Raises DataError for a model that is not float."""
+    if not float_model(graph):
+        raise DataError(str(calibration), f"{graph.name} is quantized already", "calibration data with a float model")
+    from .quantize.post_training import post_training
+
+    say("calibrating")
+    # The arrays and not the path: this reader does not believe what a file claims about its size.
+    arrays = load_arrays(calibration, ports(graph)[0])
+    return post_training(graph, arrays, method, source=str(calibration))
+
+
+def ports(graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """A graph's inputs and outputs as the manifest describes them."""
+    inputs, outputs = ([port_of(graph.tensors[n]) for n in names] for names in (graph.inputs, graph.outputs))
+    return tuple(inputs), tuple(outputs)
+
+
+def is_compiled(path: Path) -> bool:
+    """Whether a path is a folder that `compile` wrote."""
+    return (path / FILE).is_file()
+
+
+def emit(graph: Graph, board: Board, say: Say = quiet) -> dict[str, bytes]:
+    """The files of a compiled folder, by relative path. Raises UnsupportedError, and FitError when it cannot fit."""
+    say("generating C")
+    if float_model(graph):
+        remedy = "Quantize it with calibration data: --calibrate X.npz, or intaglio.to_int8 in Python"
+        raise UnsupportedError(graph.name, ["it is a float model, and a board computes in integers"], remedy)
+    contents = pipeline.compile_graph(graph, board.name, board.load_target().kernels)
+    build.check_fit(Manifest.model_validate_json(contents[FILE]), board)
+    # What TFLite cannot say stays away: the folder then does without a reference of its own.
+    with contextlib.suppress(UnsupportedError):
+        contents[MODEL] = tflite_writer.write(graph)
+    return contents
+
+
+def compile_graph(graph: Graph, board: Board, out: Path, with_firmware: bool = True, say: Say = quiet) -> Compiled:
+    """Write a model as a folder of C, and its firmware; the folder appears when all of it is done, or not at all.
+
+    Raises what emit and build.compile_firmware raise, and OutputError.
+    """
+    with files.new_folder(out, _only_ours) as folder:
+        manifest = write(emit(graph, board, say), folder)
+        firmware = None
+        if with_firmware:
+            say(f"building for {board.name}")
+            firmware = build.compile_firmware(folder, manifest, board)
+    if firmware is not None:
+        out = Path(os.path.realpath(out))
+        firmware = Firmware(out / FIRMWARE, out, board, manifest, firmware.sizes)
+    return Compiled(out, manifest, firmware)
+
+
+@contextmanager
+def prepared(path: Path | None, board: Board, graph: Graph | None, say: Say = quiet) -> Iterator[Firmware]:
+    """Firmware for a board: of a compiled folder, or of `graph`, which is what the file or folder `path` holds.
+
+    The C of a folder that was compiled for this board is built as it lies there. Otherwise it is generated, in a
+    folder that is gone when the block ends; the ELF file stays, in the cache.
+    """
+    with tempfile.TemporaryDirectory(prefix="intaglio-") as name:
+        if path is not None and is_compiled(path) and Manifest.read(path).board == board.name:
+            folder, manifest = path, Manifest.read(path)
+            elf = path / FIRMWARE if os.access(path, os.W_OK) else _cached_elf(path, board)
+        elif graph is None:
+            raise ModelError(str(path), f"was compiled for another board and holds no {MODEL}", "", "Compile it again")
+        else:
+            folder, elf = Path(name), _cached_elf(path or Path(graph.name), board)
+            manifest = write(emit(graph, board, say), folder)
+        say(f"building for {board.name}")
+        yield build.compile_firmware(folder, manifest, board, elf)
+
+
+def board_for(path: Path, name: str | None) -> Board:
+    """The board asked for, or the one that a compiled folder is for. Raises BoardError, DataError without either."""
+    if name is not None:
+        return boards.load(name)
+    if not is_compiled(path):
+        raise DataError("--board", "is missing", ", ".join(boards.names()), "A compiled folder would know its own")
+    return boards.load(Manifest.read(path).board)
+
+
+def reference(path: Path, calibration: Path | None = None, method: Method = "minmax", say: Say = quiet) -> Graph | None:
+    """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
+    if is_compiled(path) and not (path / MODEL).is_file() and calibration is None:
+        return None
+    return load(path, calibration, method, say)
+
+
+def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Inputs and outputs of a compiled folder, or of the graph of a model file."""
+    if graph is None:
+        manifest = Manifest.read(path)
+        return manifest.inputs, manifest.outputs
+    return ports(graph)
+
+
+def read(path: Path) -> Graph:
+    """A graph to look at, unsupported operators included. Raises ModelError, and as the front end does."""
+    if is_compiled(path):
+        return _from_folder(path)
+    return pipeline.read(path)
+
+
+def _from_folder(path: Path) -> Graph:
+    from .frontends import tflite
+
+    name = Manifest.read(path).model
+    try:
+        data = (path / MODEL).read_bytes()
+    except OSError as error:
+        raise ModelError(str(path / MODEL), f"cannot be read ({error.strerror})", "", "Compile it again") from error
+    return tflite.checked(tflite.parse(data, str(path / MODEL), name), str(path / MODEL))
+
+
+def write(contents: dict[str, bytes], folder: Path) -> Manifest:
+    """Put the files of `emit` into an empty folder. Raises OSError."""
+    for name, body in contents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(body)
+    return Manifest.model_validate_json(contents[FILE])
+
+
+def _only_ours(folder: Path) -> bool:
+    """Whether a folder holds an earlier compilation and nothing else, so that it may be replaced."""
+    try:
+        manifest = Manifest.read(folder)
+    except IntaglioError:
+        return False
+    ours = {*manifest.sources, f"{manifest.model}.h", "itg.h", FILE, MODEL, FIRMWARE}
+    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
+    return all(name in ours or (name.startswith("kernels/") and name.endswith(".h")) for name in found)
+
+
+def _cached_elf(path: Path, board: Board) -> Path:
+    """One place for each model file and board: it can be looked at afterwards, and the cache stays small."""
+    key = hashlib.sha256(f"{path.resolve()}\0{board.name}".encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    stem = "".join(c if c.isalnum() and c.isascii() else "_" for c in path.stem)[:40]
+    return files.cache_folder() / "firmware" / f"{stem}-{board.name}-{key}.elf"
