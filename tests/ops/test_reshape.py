@@ -33,7 +33,7 @@ def reshaped(rng):
 def squeezed(rng):
     sizes = [int(d) for d in rng.choice([1, 1, 2, 3], int(rng.integers(2, 6)))]
     ones = [d for d, n in enumerate(sizes) if n == 1]
-    dropped = sorted(int(d) for d in rng.choice(ones, int(rng.integers(1, len(ones) + 1)), replace=False)) if ones else []
+    dropped = sorted(int(d) for d in rng.permutation(ones)[: int(rng.integers(0, len(ones) + 1))])
     gone = dropped or ones
     x, y = pair(rng, sizes, [n for d, n in enumerate(sizes) if d not in gone])
     signs = [d - len(sizes) if rng.random() < 0.3 else d for d in dropped]
