@@ -253,8 +253,11 @@ def test_interrupted_is_quiet_and_leaves_nothing():
     path = f"{Path('bin').resolve()}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.Popen(
         [sys.executable, "-m", "intaglio", "compile", "image.tflite", "--board", M4, "-o", "out"],
-        env={**os.environ, "PYTHONPATH": source, "PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": source, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while process.poll() is None and not Path("started").exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
