@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import CORES, SHARED, differing, firmware, publish, random_inputs, table
+from common import CORES, ROOT, SHARED, differing, firmware, publish, random_inputs, table
 
 from intaglio import oracle, pipeline, profile, runners
 from intaglio.build import Firmware, symbols
@@ -21,6 +22,19 @@ BOARD_INPUTS = 8
 def main() -> None:
     results = {name: judge(name) for name in MODELS}
     publish("models", report(results), results)
+    update_readme(results)
+
+
+def update_readme(results: dict[str, dict[str, Any]]) -> None:
+    """The README's table holds the Cortex-M4's figures; a test compares the two."""
+    path = ROOT / "README.md"
+    text = path.read_text()
+    for name, found in results.items():
+        m4 = found["boards"]["M4"]
+        keys = ("instructions", "flash_bytes", "flash_code_bytes", "ram_bytes", "arena_bytes", "stack_bytes")
+        row = " | ".join(f"{v:,}" for v in (found["macs"], *(m4[k] for k in keys)))
+        text = re.sub(rf"^\| {name.upper()} \| .*$", f"| {name.upper()} | {row} |", text, flags=re.M)
+    path.write_text(text)
 
 
 def judge(name: str) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def host_c(graphs, feeds):
             resets.append(f"{graph.name}_reset(); " if manifest.state_bytes else "")
         # Buffers come from malloc, sized exactly, so that ASan sees the first byte read or written outside.
         main = (
-            "#include <stdio.h>\n#include <stdlib.h>\n" + "\n".join(includes) + "\n"
+            "\n".join(includes) + "\n#include <stdio.h>\n#include <stdlib.h>\n"
             "static void *get(size_t n) { void *p = malloc(n); if (fread(p, 1, n, stdin) != n) exit(3); return p; }\n"
             "static void put(void *p, size_t n) { fwrite(p, 1, n, stdout); free(p); }\n"
             + "".join(f"static void f{i}(void) {{ {c} }}\n" for i, c in enumerate(calls))

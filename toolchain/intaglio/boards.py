@@ -118,6 +118,9 @@ def load(name_or_folder: str | os.PathLike[str]) -> Board:
         return _read(assets.root() / "boards" / text)
     folder = Path(text)
     if (folder / "board.toml").is_file():
+        if folder.resolve().name in names():
+            found = f"has the name of a board of the package, {folder.resolve().name}"
+            raise BoardError(text, found, "a name of its own", "Rename the folder")
         return _read(folder)
     if folder.is_dir() or folder.name != text:
         raise BoardError(text, "holds no board.toml", "a folder with a board.toml, or one of " + ", ".join(names()))

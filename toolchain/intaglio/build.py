@@ -94,7 +94,8 @@ def compile_firmware(
         (work / "itg_app.h").write_text(glue(manifest), "utf-8")
         # Short relative names in the debug information: the same bytes wherever the folder and intaglio are.
         maps = [f"-ffile-prefix-map={path}={short}" for path, short in ((work, "app"), (port, "port"), (folder, "."))]
-        flags = [*maps, *cflags, f"-I{folder}"]
+        # -iquote: no file of the model can stand in for a header of the C library.
+        flags = [*maps, *cflags, f"-iquote{folder}"]
         model_objects = _compile_all(target, [folder / s for s in manifest.sources], work / "model", flags)
         port_objects = _compile_all(
             target, port_sources, work / "port", [*flags, *PORT_FLAGS, f"-I{work}", f"-I{port}"]

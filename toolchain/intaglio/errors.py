@@ -25,7 +25,8 @@ class IntaglioError(Exception):
             parts.append(f"Allowed: {allowed}")
         if remedy:
             parts.append(remedy)
-        super().__init__(". ".join(p.rstrip(". ") for p in parts) + ".")
+        text = ". ".join(p.rstrip(". ") for p in parts)
+        super().__init__(text if text.endswith(("?", "!")) else text + ".")
 
 
 class ModelError(IntaglioError):

@@ -5,8 +5,9 @@ Layout is NHWC and the batch is 1. A Tensor gains facts as the stages go: data, 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -166,6 +167,13 @@ def constant(name: str, data: Array, quant: Quant | None = None) -> Tensor:
         raise GraphError(f"tensor {name}", f"dtype {dtype}", ", ".join(DTYPES))
     shape = tuple(int(d) for d in np.shape(data))
     return Tensor(name, shape, cast(DTypeName, dtype), quant, data)
+
+
+def fresh(name: str, taken: Container[str]) -> str:
+    """`name`, or the first of name_1, name_2, ... that is not taken: a model may use any name for its own tensors."""
+    if name not in taken:
+        return name
+    return next(f"{name}_{i}" for i in itertools.count(1) if f"{name}_{i}" not in taken)
 
 
 def verify(graph: Graph, stage: Stage) -> Graph:

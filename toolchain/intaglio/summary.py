@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .emit.c import layer_name
-from .graph import Graph, Node, Tensor
+from .errors import GraphError
+from .graph import Graph, Node, Tensor, verify
 from .ops.unsupported import Unsupported
 
 
@@ -61,11 +62,14 @@ class Summary:
     macs: int
     parameters: int
     parameter_bytes: int
+    contradiction: str
+    """Why the model makes no sense as a whole, or ""."""
 
     @property
     def problems(self) -> list[str]:
-        """Everything unsupported, one sentence each."""
-        return [f"{layer.op} ({layer.name}): {p}" for layer in self.layers for p in layer.problems]
+        """Everything unsupported or contradictory, one sentence each."""
+        found = [f"{layer.op} ({layer.name}): {p}" for layer in self.layers for p in layer.problems]
+        return found + [self.contradiction] * bool(self.contradiction)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `intaglio inspect --json`."""
@@ -89,7 +93,16 @@ def summarize(graph: Graph) -> Summary:
         macs=sum(layer.macs for layer in layers),
         parameters=sum(layer.parameters for layer in layers),
         parameter_bytes=sum(layer.parameter_bytes for layer in layers),
+        contradiction=_contradiction(graph),
     )
+
+
+def _contradiction(graph: Graph) -> str:
+    try:
+        verify(graph, "float")
+    except GraphError as error:
+        return str(error)
+    return ""
 
 
 def float_model(graph: Graph) -> bool:

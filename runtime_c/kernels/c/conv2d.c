@@ -19,13 +19,14 @@ static int32_t window_sum(const int8_t *in, const int8_t *filter, int32_t rows, 
                           const itg_conv2d_s8_params *p)
 {
     const int32_t channels = p->group_in_c;
-    const int32_t row_step = p->dilation_h * p->in_w * p->in_c;
-    const int32_t column_step = p->dilation_w * p->in_c;
+    /* From one tap to the next. A step beyond the input is never taken, and might not fit 32 bits. */
+    const int32_t row_step = p->dilation_h < p->in_h ? p->dilation_h * p->in_w * p->in_c : 0;
+    const int32_t column_step = p->dilation_w < p->in_w ? p->dilation_w * p->in_c : 0;
     int32_t sum = 0;
     for (int32_t ky = 0; ky < rows; ky++) {
         const int8_t *row = in + ky * row_step;
         const int8_t *taps = filter + ky * p->kernel_w * channels;
-        if (column_step == channels) {
+        if (column_step == channels || columns == 1) {
             /* Neighbouring taps lie side by side in memory, as in the filter: one run a row. */
             sum += dot(row, taps, columns * channels, p->in_offset);
         } else {

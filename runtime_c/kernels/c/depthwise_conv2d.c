@@ -10,8 +10,9 @@ static int32_t window_sum(const int8_t *in, const int8_t *tap, int32_t rows, int
                           const itg_depthwise_conv2d_s8_params *p)
 {
     const int32_t in_offset = p->in_offset;
-    const int32_t column_step = p->dilation_w * p->in_c;
-    const int32_t row_step = p->dilation_h * p->in_w * p->in_c;
+    /* From one tap to the next. A step beyond the input is never taken, and might not fit 32 bits. */
+    const int32_t column_step = p->dilation_w < p->in_w ? p->dilation_w * p->in_c : 0;
+    const int32_t row_step = p->dilation_h < p->in_h ? p->dilation_h * p->in_w * p->in_c : 0;
     int32_t sum = 0;
     for (int32_t ky = 0; ky < rows; ky++) {
         int32_t in_at = ky * row_step;

@@ -6,6 +6,7 @@ Ctrl-C is quiet and 130. Verbs import what they need when they run, so that --he
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from typing import Annotated, Any
@@ -88,9 +89,16 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except MemoryError:
+        _paragraph("the model or the data asks for more memory than this computer has")
+        sys.exit(ERROR)
     except Exception as error:
         if sys.flags.dev_mode:
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EPIPE, errno.EIO):
+            _paragraph(f"standard output cannot be written ({error.strerror})")
+            sys.stdout = None  # what is left in its buffer cannot be written either
+            sys.exit(ERROR)
         at = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{at.filename.rsplit('/', 1)[-1]}:{at.lineno}"
         _paragraph(

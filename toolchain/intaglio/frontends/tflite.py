@@ -28,6 +28,10 @@ from .tflite_state import StateReader, initial_values, text
 MAX_ELEMENTS = 1 << 28
 """Largest tensor taken: 256 M elements is beyond any board, and keeps a damaged shape from asking for all memory."""
 MAX_RANK = 8
+TENSOR_BYTES, OPERATOR_BYTES = 24, 16
+"""What one takes in a file at the least. Entries that share a table could make a small file take for ever."""
+MAX_SHARING = 4
+"""How many times the file's size its constants, or its operators' lists, may come to when tensors share them."""
 MAX_BYTES = (1 << 31) - 1
 """Largest file: a flatbuffer's offsets are signed 32-bit numbers."""
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, UnicodeDecodeError)
@@ -136,6 +140,8 @@ def read(path: Path | str) -> Graph:
     """Like `load`, but an unsupported node becomes an `Unsupported` operator, for `inspect`."""
     path = Path(path)
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ModelError(str(path), "is not a regular file", "a .tflite file")
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(str(path), f"has {path.stat().st_size:,} bytes", f"{MAX_BYTES:,} at most")
         data = path.read_bytes()
@@ -170,6 +176,7 @@ class _Reader:
 
     def __init__(self, model: Any, data: bytes, where: str) -> None:
         self.model, self.data, self.where = model, data, where
+        self.constant_bytes = self.list_entries = 0
 
     def graph(self, name: str) -> Graph:
         sub = self.model.Subgraphs(0)
@@ -180,9 +187,9 @@ class _Reader:
             raise ModelError(self.where, "the model has no input or no output, or an absent tensor among them")
         if len(set(inputs)) != len(inputs) or any(tensors[i].is_const for i in inputs):
             raise ModelError(self.where, "an input is listed twice or is a constant")
-        states = StateReader(initial_values(self, self.model), self.where)
+        states = StateReader(initial_values(self, self.model), self.where, {t.name for t in tensors})
         nodes: list[Node] = []
-        for i in range(_length(sub.OperatorsLength(), self.data, self.where, "operators")):
+        for i in range(_length(sub.OperatorsLength(), self.data, self.where, "operators", OPERATOR_BYTES)):
             with damage(self.where, f"operator {i}"):
                 node = self.node(i, sub.Operators(i), tensors, foreign, states)
             if node is not None:
@@ -252,6 +259,9 @@ class _Reader:
 
     def indices(self, owner: Any, what: str, limit: int) -> list[int]:
         n = _length(getattr(owner, f"{what}Length")(), self.data, self.where, what.lower())
+        self.list_entries += n
+        if self.list_entries > MAX_SHARING * len(self.data):
+            raise ModelError(self.where, "the file is damaged: its operators share their lists of tensors")
         found = [int(getattr(owner, what)(k)) for k in range(n)]
         for k in found:
             if not -1 <= k < limit:
@@ -263,7 +273,7 @@ class _Reader:
         tensors: list[Tensor] = []
         foreign: dict[int, str] = {}
         taken: set[str] = set()
-        for i in range(_length(sub.TensorsLength(), self.data, self.where, "tensors")):
+        for i in range(_length(sub.TensorsLength(), self.data, self.where, "tensors", TENSOR_BYTES)):
             with damage(self.where, f"tensor {i}"):
                 raw = sub.Tensors(i)
                 name = text(raw.Name(), 200) or f"tensor_{i}"
@@ -317,9 +327,10 @@ class _Reader:
         expected = math.prod(shape) * DTYPES[dtype].itemsize
         if n != expected or raw_bytes.size != n:
             raise ModelError(here, f"has {n} bytes of data", f"{expected} for {dtype}{list(shape)}")
-        data = raw_bytes.copy().view(DTYPES[dtype]).reshape(shape)
-        data.setflags(write=False)
-        return data
+        self.constant_bytes += n
+        if self.constant_bytes > MAX_SHARING * len(self.data):
+            raise ModelError(self.where, "the file is damaged: too many tensors share the same data")
+        return np.frombuffer(raw_bytes.tobytes(), DTYPES[dtype]).reshape(shape)
 
     def quant(self, raw: Any, here: str, dtype: str) -> Quant | None:
         q = raw.Quantization()

@@ -14,7 +14,7 @@ import numpy as np
 import tflite
 
 from ..errors import ModelError, UnsupportedError
-from ..graph import DTYPES, Array, Node, Tensor
+from ..graph import DTYPES, Array, Node, Tensor, fresh
 from ..ops.assign_variable import AssignVariable
 from ..ops.read_variable import ReadVariable
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .tflite import _Reader
 
 MAX_SUBGRAPHS = 64
+Key = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,20 +37,24 @@ def text(raw: bytes | None, limit: int) -> str:
     return "".join(c if c.isprintable() else "?" for c in (raw or b"").decode("utf-8", "replace")[:limit])
 
 
-def variable_name(operator: Any) -> str:
-    """`container/shared_name` of a VAR_HANDLE."""
+def variable_key(operator: Any) -> Key:
+    """What tells a VAR_HANDLE's variable from others: container and shared name, to the byte."""
     raw = operator.BuiltinOptions()
     options = tflite.VarHandleOptions()
     if raw is None or operator.BuiltinOptionsType() != tflite.BuiltinOptions.VarHandleOptions:
-        return "variable"
+        return b"", b""
     options.Init(raw.Bytes, raw.Pos)
-    parts = [text(p, 100) for p in (options.Container(), options.SharedName())]
-    return "/".join(p for p in parts if p) or "variable"
+    return options.Container() or b"", options.SharedName() or b""
 
 
-def initial_values(reader: _Reader, model: Any) -> dict[str, Array]:
+def shown(key: Key) -> str:
+    """A variable's name for people: not unique."""
+    return "/".join(text(p, 100) for p in key if p) or "variable"
+
+
+def initial_values(reader: _Reader, model: Any) -> dict[Key, Array]:
     """Initial value of each variable, from the subgraphs that CALL_ONCE of the main subgraph names."""
-    values: dict[str, Array] = {}
+    values: dict[Key, Array] = {}
     main = model.Subgraphs(0)
     for i in range(main.OperatorsLength()):
         operator = main.Operators(i)
@@ -67,10 +72,10 @@ def initial_values(reader: _Reader, model: Any) -> dict[str, Array]:
     return values
 
 
-def _assigned(reader: _Reader, sub: Any) -> dict[str, Array]:
+def _assigned(reader: _Reader, sub: Any) -> dict[Key, Array]:
     tensors, foreign = reader.tensors(sub)
-    handles: dict[int, str] = {}
-    values: dict[str, Array] = {}
+    handles: dict[int, Key] = {}
+    values: dict[Key, Array] = {}
     problems: list[str] = []
     if sub.OperatorsLength() * 4 > len(reader.data):
         raise ModelError(reader.where, f"the file is damaged: it claims {sub.OperatorsLength()} operators")
@@ -80,7 +85,7 @@ def _assigned(reader: _Reader, sub: Any) -> dict[str, Array]:
         ins = reader.indices(operator, "Inputs", len(tensors))
         outs = reader.indices(operator, "Outputs", len(tensors))
         if builtin == "VAR_HANDLE" and len(outs) == 1:
-            handles[outs[0]] = variable_name(operator)
+            handles[outs[0]] = variable_key(operator)
             continue
         value = tensors[ins[1]] if builtin == "ASSIGN_VARIABLE" and len(ins) == 2 else None
         if value is None or value.data is None or ins[0] not in handles or ins[1] in foreign:
@@ -95,10 +100,10 @@ def _assigned(reader: _Reader, sub: Any) -> dict[str, Array]:
 class StateReader:
     """Maps handles to variables while the operators of the main subgraph go by."""
 
-    def __init__(self, initial: dict[str, Array], where: str) -> None:
-        self.initial, self.where = initial, where
-        self.handles: dict[int, str] = {}
-        self.states: dict[str, Tensor] = {}
+    def __init__(self, initial: dict[Key, Array], where: str, taken: set[str]) -> None:
+        self.initial, self.where, self.taken = initial, where, taken
+        self.handles: dict[int, Key] = {}
+        self.states: dict[Key, Tensor] = {}
 
     def tensors(self) -> list[Tensor]:
         return list(self.states.values())
@@ -108,9 +113,12 @@ class StateReader:
     ) -> StateNode | None:
         """None when the operator has nothing to do with variables."""
         if builtin == "CALL_ONCE":
+            if self.states:
+                # A reset happens before everything else; here the first inference would have seen other values.
+                raise UnsupportedError(self.where, ["CALL_ONCE after an operator that uses a variable"])
             return StateNode(None)
         if builtin == "VAR_HANDLE" and len(outs) == 1:
-            self.handles[outs[0]] = variable_name(operator)
+            self.handles[outs[0]] = variable_key(operator)
             return StateNode(None)
         if builtin == "READ_VARIABLE" and len(ins) == 1 and len(outs) == 1:
             state = self._state(ins[0], tensors[outs[0]])
@@ -130,9 +138,11 @@ class StateReader:
             data = self.initial.get(key)
             if data is None:
                 data = np.zeros(value.shape, DTYPES[value.dtype])
-            known = Tensor(f"state:{key}", value.shape, value.dtype, value.quant, data, state=True)
+            name = fresh(f"state:{shown(key)}", self.taken)
+            known = Tensor(name, value.shape, value.dtype, value.quant, data, state=True)
             self.states[key] = known
+            self.taken.add(known.name)
         bad = known.data is None or known.data.shape != value.shape or known.data.dtype.name != value.dtype
         if bad or known.shape != value.shape or known.dtype != value.dtype:
-            raise ModelError(self.where, f"variable {key} changes its shape or dtype at {value.name}")
+            raise ModelError(self.where, f"variable {shown(key)} changes its shape or dtype at {value.name}")
         return known

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..errors import UnsupportedError
 from ..graph import Graph
+from ..ops.base import NOT_QUANTIZED
 
 
 def require_integer(graph: Graph) -> Graph:
@@ -15,7 +16,7 @@ def require_integer(graph: Graph) -> Graph:
     ]
     if problems:
         remedy = ""
-        if any(t.dtype == "float32" for t in graph.tensors.values()):
+        if any(problem.endswith(NOT_QUANTIZED) for problem in problems):
             remedy = "A float model is quantized with --calibrate DATA.npz"
         raise UnsupportedError(graph.name, problems, remedy)
     return graph

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..graph import Graph, Node, Tensor
+from ..graph import Graph, Node, Tensor, fresh
 from ..ops.base import Refuse, need
 from ..ops.conv2d import Conv2D
 from ..ops.depthwise_conv2d import DepthwiseConv2D
@@ -41,7 +41,7 @@ def _expressible(node: Node, graph: Graph) -> bool:
 
 
 def _padded(node: Node, x: Tensor, pads: Pads, fill: float, tensors: dict[str, Tensor]) -> list[Node]:
-    name = f"{node.name}:padded"
+    name = fresh(f"{node.name}:padded", tensors)
     pad = Pad(((0, 0), (pads[0], pads[1]), (pads[2], pads[3]), (0, 0)), fill)
     tensors[name] = Tensor(name, pad.infer([x], [])[0][0], x.dtype, x.quant)
     return [Node(name, pad, (x.name,), (name,)), replace(node, inputs=(name, *node.inputs[1:]))]

@@ -7,6 +7,9 @@ from dataclasses import replace
 from ..graph import Graph, Node
 from ..ops.base import Op
 
+MAX_FOLDED = 1 << 20
+"""Elements of a result that is worth storing in flash."""
+
 
 def fold_constants(graph: Graph) -> Graph:
     """Replace every node that has only constant inputs by its result, by the operator's own integer reference.
@@ -20,6 +23,8 @@ def fold_constants(graph: Graph) -> Graph:
         outs = [tensors[n] for n in node.outputs]
         foldable = (
             outs
+            # A small file can ask for a huge constant by broadcasting: that stays a computation.
+            and sum(t.size for t in outs) <= MAX_FOLDED
             and any(t is not None for t in ins)
             and all(t is None or t.is_const for t in ins)
             and not any(n in graph.outputs for n in node.outputs)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..graph import Graph, Node
+from ..graph import Graph, Node, fresh
 from ..ops.reshape import Reshape
 
 
@@ -21,7 +21,7 @@ def own_outputs(graph: Graph) -> Graph:
             outputs.append(name)
             continue
         t = tensors[name]
-        copy = f"{name}:out{len(outputs)}"
+        copy = fresh(f"{name}:out{len(outputs)}", tensors)
         tensors[copy] = replace(t, name=copy, data=None, state=False)
         nodes.append(Node(copy, Reshape(t.shape), (name,), (copy,)))
         outputs.append(copy)

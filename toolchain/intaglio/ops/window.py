@@ -17,6 +17,8 @@ from .base import Refuse
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
 MAX_SIDE = 1 << 16
+MAX_PADDED = 1 << 24
+"""Pixels of a padded input: what a damaged padding or dilation could ask the reference to allocate."""
 
 
 def effective(kernel: int, dilation: int) -> int:
@@ -35,6 +37,8 @@ def out_hw(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads) -> 
         raise GraphError("window", found, "positive sizes")
     h = out_size(hw[0], kernel[0], stride[0], dilation[0], pads[0], pads[1])
     w = out_size(hw[1], kernel[1], stride[1], dilation[1], pads[2], pads[3])
+    if (hw[0] + pads[0] + pads[1]) * (hw[1] + pads[2] + pads[3]) > MAX_PADDED:
+        raise GraphError("window", f"{hw} padded by {pads}", f"{MAX_PADDED} pixels at most")
     if h < 1 or w < 1:
         raise GraphError("window", f"a {kernel} window, dilated {dilation}, does not fit {hw} padded by {pads}")
     return h, w

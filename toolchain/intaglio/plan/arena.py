@@ -13,6 +13,8 @@ from .storage import Group
 
 Offsets = dict[tuple[str, ...], int]
 SEARCH_STEPS = 400
+SEARCH_GROUPS = 500
+"""Above this many groups the first orders have to do."""
 
 
 def lower_bound(groups: Sequence[Group]) -> int:
@@ -45,7 +47,7 @@ def place(groups: Sequence[Group]) -> tuple[Offsets, int]:
     # Move one group to the front at a time while that helps: the culprit is often one that was placed too late.
     steps = 0
     improved = True
-    while improved and size > bound and steps < SEARCH_STEPS:
+    while improved and size > bound and steps < SEARCH_STEPS and len(groups) <= SEARCH_GROUPS:
         improved = False
         for g in list(order):
             trial = [g, *(o for o in order if o is not g)]

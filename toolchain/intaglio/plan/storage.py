@@ -30,7 +30,12 @@ class Group:
 
 def groups(graph: Graph) -> tuple[list[Group], Graph]:
     """The groups of every tensor that is not a constant, and the graph without the calls that sharing made idle."""
-    found = {t.name: _alone(graph, t) for t in graph.tensors.values() if not t.is_const}
+    made: dict[str, int] = {}
+    used: dict[str, int] = {}
+    for i, node in enumerate(graph.nodes):
+        made |= dict.fromkeys(node.outputs, i)
+        used |= dict.fromkeys(node.inputs, i)
+    found = {t.name: _alone(graph, t, made, used) for t in graph.tensors.values() if not t.is_const}
     nodes: list[Node] = []
     for i, node in enumerate(graph.nodes):
         if node.op.is_view or isinstance(node.op, ReadVariable):
@@ -52,12 +57,11 @@ def groups(graph: Graph) -> tuple[list[Group], Graph]:
     return list(unique.values()), replace(graph, nodes=tuple(nodes))
 
 
-def _alone(graph: Graph, t: Tensor) -> Group:
+def _alone(graph: Graph, t: Tensor, made: dict[str, int], used: dict[str, int]) -> Group:
+    """`made` and `used`: the node that writes a tensor, and the last that reads it."""
     last = len(graph.nodes)
-    uses = [i for i, n in enumerate(graph.nodes) if t.name in n.inputs]
-    made = [i for i, n in enumerate(graph.nodes) if t.name in n.outputs]
-    start = made[0] if made else -1
-    end = max([start, *uses])
+    start = made.get(t.name, -1)
+    end = max(start, used.get(t.name, -1))
     place: Place | None = None
     if t.state:
         start, end = -1, last
