@@ -49,13 +49,16 @@ void itg_conv2d_s8(const int8_t *in, const int8_t *weights, const int32_t *bias,
         for (int32_t ox = 0; ox < p->out_w; ox++) {
             const int32_t x0 = ox * p->stride_w - p->pad_left;
             const itg_taps kx = itg_taps_inside(x0, p->kernel_w, p->dilation_w, p->in_w);
-            const int32_t in_at =
-                ((y0 + ky.first * p->dilation_h) * p->in_w + x0 + kx.first * p->dilation_w) * p->in_c;
+            /* The first tap; where none lies inside, its place might not fit 32 bits. */
+            const int inside = ky.end > ky.first && kx.end > kx.first;
+            const int32_t y = ky.first * p->dilation_h + y0;
+            const int32_t x = kx.first * p->dilation_w + x0;
+            const int32_t in_at = inside ? (y * p->in_w + x) * p->in_c : 0;
             const int32_t filter_at = (ky.first * p->kernel_w + kx.first) * p->group_in_c;
             for (int32_t oc = 0; oc < p->out_c; oc++) {
                 const int32_t group = oc / group_out_c;
                 int32_t sum = bias != NULL ? bias[oc] : 0;
-                if (ky.end > ky.first && kx.end > kx.first) {
+                if (inside) {
                     sum += window_sum(in + in_at + group * p->group_in_c, weights + oc * filter_size + filter_at,
                                       ky.end - ky.first, kx.end - kx.first, p);
                 }
