@@ -2,7 +2,7 @@
 
 The module is exported in evaluation mode for a batch of one (torch.export, PyTorch 2), functionalized but not
 decomposed, and each ATen call is translated by torch_aten.py and torch_conv.py. Layouts change once, at the door: a 4-D
-input of the module (n, c, h, w) is an input [1][h][w][c] of the Graph, and so are 4-D outputs; see torch_layout.py.
+input of the module (n, c, h, w) is an input [1][h][w][c] of the Graph, and so are 4-D outputs; see layout.py.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ..errors import DataError, GraphError, ToolError, UnsupportedError
 from ..graph import Graph, verify
 from ..ops.base import Refuse
 from . import torch_aten as aten
+from .layout import NHWC, Builder, Const, Shape, Value, identity
 from .torch_aten import AtenCall, Handler, Result
 from .torch_conv import HANDLERS as CONVOLUTIONS
-from .torch_layout import NHWC, Builder, Const, Shape, Value, identity
 
 HANDLERS: dict[str, Handler] = {
     **aten.ELEMENTWISE,
