@@ -108,9 +108,19 @@ class Builder:
         stored = self.tensors[name].shape
         return Value(name, tuple(stored[perm.index(d)] for d in range(len(perm))), perm, flat_of)
 
-    def graph(self, name: str, inputs: Sequence[str], outputs: Sequence[str], notes: Sequence[str]) -> Graph:
-        graph = Graph(name, (), self.tensors, tuple(inputs), tuple(outputs), notes=tuple(notes))
-        return graph.with_nodes(self.nodes)
+    def output(self, v: Value) -> Value:
+        """A graph output: NHWC as it lies, or the module's own order; anything else would surprise."""
+        v = self.settle(v)
+        if v.perm != identity(v.shape) and v.perm != (NHWC if len(v.shape) == 4 else v.perm[:0]):
+            v = self.arrange(v, identity(v.shape))
+        return v
+
+    def graph(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
+        """What has been built; its notes say how each input and output lies in memory."""
+        ends = (("input", inputs), ("output", outputs))
+        notes = tuple(f"{w} {v.name}: memory order {v.perm} of the module's {v.shape}" for w, vs in ends for v in vs)
+        ins, outs = (tuple(v.name for v in vs) for vs in (inputs, outputs))
+        return Graph(name, (), self.tensors, ins, outs, notes=notes).with_nodes(self.nodes)
 
     # ---- moving between layouts ---------------------------------------------------------------------------------
 

@@ -194,7 +194,7 @@ class _Reader:
         if strange:
             raise UnsupportedError(self.where, [f"{tensors[i].name}: it has {foreign[i]}" for i in strange])
         graph = Graph(
-            _identifier(name), (), pool, tuple(tensors[i].name for i in inputs), tuple(tensors[i].name for i in outputs)
+            identifier(name), (), pool, tuple(tensors[i].name for i in inputs), tuple(tensors[i].name for i in outputs)
         )
         return graph.with_nodes(nodes)
 
@@ -346,7 +346,7 @@ class _Reader:
         return Quant(scale, zero, axis)
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
     """A file name as a C identifier: it prefixes every symbol of the generated code."""
     clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_").lower() or "model"
     return clean if not clean[0].isdigit() else f"m_{clean}"
