@@ -17,24 +17,18 @@ from ..graph import Graph, Node, Quant, Tensor, verify
 from ..ops.base import Refuse
 from ..ops.quantize import Quantize
 from ..quantize.marked import is_marked, quantize_marked
-from . import onnx_conv, onnx_ops, onnx_quant
+from . import onnx_quant
 from .layout import Builder, Const, Shape, Value
 from .onnx_file import DAMAGE, MAX_BYTES, Foreign, OnnxInput, OnnxModel, OnnxNode, clean, decode
 from .onnx_fold import fold
-from .onnx_ops import Handler, OnnxCall
-from .onnx_quant import Codes
+from .onnx_ops import OnnxCall
+from .onnx_quant import FLOAT, MOVES, Codes
 from .tflite import MAX_ELEMENTS, identifier
 
 OPSETS = range(11, 23)
 """Versions of the default operator set that are read."""
 MAX_FOLDED_IN_ALL = 1 << 25
 """Elements of all folded constants together."""
-PASSES_CODES: dict[str, Handler] = {**onnx_ops.MOVES, **onnx_conv.SELECTIONS}
-"""Operators that pick or move elements, integers too."""
-FLOAT: dict[str, Handler] = {
-    **onnx_ops.ELEMENTWISE, **onnx_ops.REDUCTIONS, **onnx_conv.HANDLERS, **PASSES_CODES,
-}  # fmt: skip
-"""What translates each operator of the default domain on floats."""
 _REMEDIES = {
     "LogSoftmax": "leave it out of the exported model: the largest logit is the same",
     "Gelu": "use HardSwish, or x * Sigmoid(x)",
@@ -169,7 +163,7 @@ class _Translation:
         if all(v is None or isinstance(v, Const) for v in values) and n.op not in onnx_quant.HANDLERS:
             return (self.constant(n, name, values),)
         codes = [v for v in values if isinstance(v, Codes)]
-        if codes and not n.domain and n.op in PASSES_CODES:
+        if codes and not n.domain and n.op in MOVES:
             return self.moved(n, name, values, codes)
         if codes and n.op not in onnx_quant.HANDLERS and n.op not in onnx_quant.MICROSOFT:
             raise Refuse("it computes on quantized integers, which is not supported; dequantize them first")
@@ -201,7 +195,7 @@ class _Translation:
         results = found if isinstance(found, tuple) else (found,)
         for v in results:
             if isinstance(v, Value) and first.quant is not None:
-                mark(self.b, v.name, first.quant)
+                _keep_mark(self.b, v.name, first.quant)
         return tuple(Codes(v, first.dtype, first.quant) if isinstance(v, Value) else v for v in results)
 
     def check_sizes(self) -> None:
@@ -213,7 +207,7 @@ class _Translation:
                 break
 
 
-def mark(b: Builder, name: str, quant: Quant) -> None:
+def _keep_mark(b: Builder, name: str, quant: Quant) -> None:
     """Give a tensor the quantization of what it was picked from, where it is not the same tensor."""
     if b.tensors[name].quant is None:
         b.tensors[name] = replace(b.tensors[name], quant=quant)

@@ -229,10 +229,9 @@ HANDLERS: dict[str, Handler] = {
     "ConvTranspose": conv_transpose,
     "AveragePool": average_pool,
     "GlobalAveragePool": global_average_pool,
-    "Resize": resize,
     "MatMul": matmul,
     "Gemm": gemm,
     "BatchNormalization": batch_normalization,
 }
-SELECTIONS: dict[str, Handler] = {"MaxPool": max_pool, "GlobalMaxPool": global_max_pool}
+SELECTIONS: dict[str, Handler] = {"MaxPool": max_pool, "GlobalMaxPool": global_max_pool, "Resize": resize}
 """Operators that pick elements: like those that move them, they take quantized integers as they take floats."""

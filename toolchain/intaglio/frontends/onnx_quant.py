@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from ..graph import INT_RANGE, Array, Quant
-from ..ops.add import Add
 from ..ops.base import Refuse
-from ..ops.logistic import Logistic
-from ..ops.mul import Mul
 from ..ops.reshape import Reshape
-from . import layers
+from . import onnx_conv, onnx_ops
 from .layout import Builder, Const, Value
-from .onnx_conv import HANDLERS as CONVOLUTIONS
 from .onnx_file import OnnxNode
-from .onnx_ops import OnnxCall
+from .onnx_ops import Handler, OnnxCall
+
+MOVES: dict[str, Handler] = {**onnx_ops.MOVES, **onnx_conv.SELECTIONS}
+"""Operators that pick or move elements, integers too."""
+FLOAT: dict[str, Handler] = {**onnx_ops.ELEMENTWISE, **onnx_ops.REDUCTIONS, **onnx_conv.HANDLERS, **MOVES}
+"""What translates each operator of the default domain on floats."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,13 @@ def value_of(b: Builder, c: OnnxCall, at: int, scale: int, zero: int) -> Value:
     return codes.value
 
 
+def operand(b: Builder, c: OnnxCall, at: int) -> Value | Const:
+    """The real value of input `at`, whose scale and zero point are the next two: Codes or integer constants."""
+    if c.has(at) and isinstance(c.ins[at], Const):
+        return constant_of(c, at, at + 1, at + 2, 0)
+    return value_of(b, c, at, at + 1, at + 2)
+
+
 def constant_of(c: OnnxCall, at: int, scale: int, zero: int, axis: int) -> Const:
     """The reals of input `at`, integer constants; they keep their quantization where it is int8's."""
     ints = c.const(at)
@@ -130,55 +138,52 @@ def constant_of(c: OnnxCall, at: int, scale: int, zero: int, axis: int) -> Const
     return Const(ints.name, real, quant)
 
 
-def _linear_operator(c: OnnxCall, op: str, ins: tuple[Any, ...]) -> OnnxCall:
-    """The float operator that a QLinear one is, on dequantized inputs."""
+def _linear(op: str, b: Builder, c: OnnxCall, ins: tuple[Any, ...], scale: int) -> Codes:
+    """A QLinear operator: the float operator that it is, on the reals `ins`; inputs `scale` and the next say how its
+    result is quantized."""
     node = OnnxNode(c.node.name, op, "", c.node.inputs, c.node.outputs, c.node.attrs)
-    return OnnxCall(c.name, node, ins, c.opset)
+    out = FLOAT[op](b, OnnxCall(c.name, node, ins, c.opset))
+    if not isinstance(out, Value):
+        raise Refuse("its result is a constant")
+    dtype = c.const(scale + 1).array.dtype.name if c.has(scale + 1) else "uint8"
+    quant = per_tensor(c, scale, scale + 1, dtype)
+    return Codes(mark(b, c.name, out, quant), dtype, quant)
 
 
-def _result(b: Builder, c: OnnxCall, v: Value, scale: int, zero: int) -> Codes:
-    dtype = c.const(zero).array.dtype.name if c.has(zero) else "uint8"
-    quant = per_tensor(c, scale, zero, dtype)
-    return Codes(mark(b, c.name, v, quant), dtype, quant)
+def _bias(c: OnnxCall, at: int) -> Const | None:
+    """An int32 bias at scale x times w, those being inputs 1 and 4."""
+    if not c.has(at):
+        return None
+    steps = np.float64(c.scalar(1)) * c.const(4).array.ravel().astype(np.float64)
+    return Const(c.const(at).name, (c.const(at).array * steps).astype(np.float32))
 
 
 def qlinear_conv(b: Builder, c: OnnxCall) -> Codes:
-    """x, its scale and zero point, w likewise, those of y, and an int32 bias at scale x times w."""
-    x, w = value_of(b, c, 0, 1, 2), constant_of(c, 3, 4, 5, 0)
-    bias = None
-    if c.has(8):
-        steps = np.float64(c.scalar(1)) * c.const(4).array.ravel().astype(np.float64)
-        bias = Const(c.const(8).name, (c.const(8).array * steps).astype(np.float32))
-    out = CONVOLUTIONS["Conv"](b, _linear_operator(c, "Conv", (x, w, bias)))
-    assert isinstance(out, Value)
-    return _result(b, c, out, 6, 7)
+    """x, its scale and zero point, w likewise, those of y, and an int32 bias."""
+    return _linear("Conv", b, c, (value_of(b, c, 0, 1, 2), constant_of(c, 3, 4, 5, 0), _bias(c, 8)), 6)
 
 
 def qlinear_matmul(b: Builder, c: OnnxCall) -> Codes:
-    x, w = value_of(b, c, 0, 1, 2), constant_of(c, 3, 4, 5, 1)
-    out = CONVOLUTIONS["MatMul"](b, _linear_operator(c, "MatMul", (x, w)))
-    assert isinstance(out, Value)
-    return _result(b, c, out, 6, 7)
+    return _linear("MatMul", b, c, (value_of(b, c, 0, 1, 2), constant_of(c, 3, 4, 5, 1)), 6)
 
 
-def qlinear_add(b: Builder, c: OnnxCall) -> Codes:
-    out = layers.binary(b, c.name, Add(), value_of(b, c, 0, 1, 2), value_of(b, c, 3, 4, 5))
-    return _result(b, c, out, 6, 7)
+def qgemm(b: Builder, c: OnnxCall) -> Codes:
+    """Like QLinearConv, but the bias comes before the scale of y."""
+    axis = 0 if c.attr("transB", int, 0) else 1
+    return _linear("Gemm", b, c, (value_of(b, c, 0, 1, 2), constant_of(c, 3, 4, 5, axis), _bias(c, 6)), 7)
 
 
-def qlinear_mul(b: Builder, c: OnnxCall) -> Codes:
-    out = layers.binary(b, c.name, Mul(), value_of(b, c, 0, 1, 2), value_of(b, c, 3, 4, 5))
-    return _result(b, c, out, 6, 7)
+def qlinear_concat(b: Builder, c: OnnxCall) -> Codes:
+    """The scale and zero point of y, then each input with its own."""
+    return _linear("Concat", b, c, tuple(operand(b, c, at) for at in range(2, len(c.ins), 3)), 0)
 
 
-def qlinear_sigmoid(b: Builder, c: OnnxCall) -> Codes:
-    return _result(b, c, layers.unary(b, c.name, Logistic(), value_of(b, c, 0, 1, 2)), 3, 4)
+def _unary(op: str) -> QuantHandler:
+    return lambda b, c: _linear(op, b, c, (value_of(b, c, 0, 1, 2),), 3)
 
 
-def qlinear_global_average_pool(b: Builder, c: OnnxCall) -> Codes:
-    if c.attr("channels_last", int, 0):
-        raise Refuse("its channels are last; first is supported")
-    return _result(b, c, layers.global_mean(b, c.name, value_of(b, c, 0, 1, 2)), 3, 4)
+def _binary(op: str) -> QuantHandler:
+    return lambda b, c: _linear(op, b, c, (operand(b, c, 0), operand(b, c, 3)), 6)
 
 
 QuantHandler = Callable[[Builder, OnnxCall], Value | Const | Codes]
@@ -191,9 +196,14 @@ HANDLERS: dict[str, QuantHandler] = {
 MICROSOFT: dict[str, QuantHandler] = {
     "QuantizeLinear": quantize_linear,
     "DequantizeLinear": dequantize_linear,
-    "QLinearAdd": qlinear_add,
-    "QLinearMul": qlinear_mul,
-    "QLinearSigmoid": qlinear_sigmoid,
-    "QLinearGlobalAveragePool": qlinear_global_average_pool,
+    "QGemm": qgemm,
+    "QLinearAdd": _binary("Add"),
+    "QLinearMul": _binary("Mul"),
+    "QLinearConcat": qlinear_concat,
+    "QLinearSigmoid": _unary("Sigmoid"),
+    "QLinearLeakyRelu": _unary("LeakyRelu"),
+    "QLinearSoftmax": _unary("Softmax"),
+    "QLinearAveragePool": _unary("AveragePool"),
+    "QLinearGlobalAveragePool": _unary("GlobalAveragePool"),
 }
 """What onnxruntime's quantizer writes in its own domain, com.microsoft."""

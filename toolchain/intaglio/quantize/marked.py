@@ -22,6 +22,10 @@ from .scales import FIXED, WEIGHTED, affine, shares, values_of
 from .simplify import simplify
 
 _BOUNDED = {"relu6": affine(0.0, 6.0), "relu_n1_to_1": affine(-1.0, 1.0)}
+_KEEPS = ("reshape", "transpose", "resize_nearest_neighbor", "pad", "concatenation")
+"""Operators whose output holds every value of their inputs."""
+_MONOTONE = ("max_pool2d", "maximum", "minimum", "relu")
+"""Operators that give the same when their inputs are clamped to the output's range first."""
 _GATHERS = ("concatenation", "maximum", "minimum")
 """Operators that need several inputs alike: those are brought to the output's quantization."""
 
@@ -67,11 +71,11 @@ def _spread(graph: Graph) -> dict[str, Quant]:
                     for name in node.outputs:
                         known.setdefault(name, _union(sources))
         for node in reversed(graph.nodes):
-            if shares(node.op) and node.outputs[0] in known:
-                for name in values_of(node):
-                    if not graph.tensors[name].is_const:
-                        known.setdefault(name, known[node.outputs[0]])
-    return known
+            for name in values_of(node) if node.outputs[0] in known else ():
+                alone = len(graph.consumers(name)) == 1 and name not in graph.outputs
+                if node.op.name in _KEEPS or (alone and node.op.name in _MONOTONE):
+                    known.setdefault(name, known[node.outputs[0]])
+    return {n: q for n, q in known.items() if not graph.tensors[n].is_const}
 
 
 def _union(quants: list[Quant]) -> Quant:
