@@ -89,6 +89,11 @@ def clean(name: str) -> str:
     return "".join(c if c.isprintable() and c.isascii() else "?" for c in name[:200])
 
 
+def _str(raw: Any) -> str:
+    """A string field, which protobuf gives as bytes where they are not UTF-8."""
+    return raw if isinstance(raw, str) else bytes(raw).decode("utf-8", "replace")
+
+
 def decode(data: bytes, where: str, folder: Path | None) -> OnnxModel:
     """The bytes of an .onnx file; external data is looked for under `folder` and refused without one.
 
@@ -113,12 +118,13 @@ def decode(data: bytes, where: str, folder: Path | None) -> OnnxModel:
             raise ModelError(where, "is not an ONNX model: it has no nodes, outputs or operator set", "an .onnx file")
         constants: dict[str, Array | Foreign] = {}
         for tensor in graph.initializer:
-            constants[tensor.name] = _tensor(tensor, f"{where}, initializer {clean(tensor.name)}", folder)
+            key = _str(tensor.name)
+            constants[key] = _tensor(tensor, f"{where}, initializer {clean(key)}", folder)
         for sparse in graph.sparse_initializer:
-            constants[sparse.values.name] = Foreign("it is a sparse tensor; dense ones are supported")
-        inputs = tuple(_input(v) for v in graph.input if v.name not in constants)
+            constants[_str(sparse.values.name)] = Foreign("it is a sparse tensor; dense ones are supported")
+        inputs = tuple(_input(v) for v in graph.input if _str(v.name) not in constants)
         nodes = tuple(_node(n, k, where, folder) for k, n in enumerate(graph.node))
-        return OnnxModel(opset, inputs, tuple(str(o.name) for o in graph.output), constants, nodes)
+        return OnnxModel(opset, inputs, tuple(_str(o.name) for o in graph.output), constants, nodes)
 
 
 def _onnx() -> Any:
@@ -131,19 +137,20 @@ def _onnx() -> Any:
 
 def _input(v: Any) -> OnnxInput:
     if v.type.WhichOneof("value") != "tensor_type":
-        return OnnxInput(v.name, "", None)
+        return OnnxInput(_str(v.name), "", None)
     kind = v.type.tensor_type
     shape = None
     if kind.HasField("shape"):
         shape = tuple(int(d.dim_value) if d.HasField("dim_value") else None for d in kind.shape.dim)
-    return OnnxInput(v.name, DTYPES.get(kind.elem_type, ""), shape)
+    return OnnxInput(_str(v.name), DTYPES.get(kind.elem_type, ""), shape)
 
 
 def _node(n: Any, index: int, where: str, folder: Path | None) -> OnnxNode:
-    name = clean(n.name or (n.output[0] if n.output else "") or f"node {index}")
-    attrs = {a.name: _attribute(a, f"{where}, node {name}", folder) for a in n.attribute}
-    domain = "" if n.domain == "ai.onnx" else clean(n.domain)
-    return OnnxNode(name, clean(n.op_type), domain, tuple(n.input), tuple(n.output), attrs)
+    name = clean(_str(n.name or (n.output[0] if n.output else "") or f"node {index}"))
+    attrs = {_str(a.name): _attribute(a, f"{where}, node {name}", folder) for a in n.attribute}
+    domain = "" if n.domain == "ai.onnx" else clean(_str(n.domain))
+    inputs, outputs = (tuple(map(_str, names)) for names in (n.input, n.output))
+    return OnnxNode(name, clean(_str(n.op_type)), domain, inputs, outputs, attrs)
 
 
 def _attribute(a: Any, where: str, folder: Path | None) -> Any:
@@ -156,7 +163,7 @@ def _attribute(a: Any, where: str, folder: Path | None) -> Any:
         case 3:
             return bytes(a.s).decode("utf-8", "replace")
         case 4:
-            return _tensor(a.t, f"{where}, attribute {clean(a.name)}", folder)
+            return _tensor(a.t, f"{where}, attribute {clean(_str(a.name))}", folder)
         case 5:
             return Foreign("it holds a graph of its own (control flow), which intaglio does not run")
         case 6:
@@ -166,7 +173,7 @@ def _attribute(a: Any, where: str, folder: Path | None) -> Any:
         case 8:
             return [bytes(v).decode("utf-8", "replace") for v in a.strings]
         case kind:
-            return Foreign(f"its attribute {clean(a.name)} is of the type number {kind}")
+            return Foreign(f"its attribute {clean(_str(a.name))} is of the type number {kind}")
 
 
 def _tensor(t: Any, here: str, folder: Path | None) -> Array | Foreign:
@@ -182,7 +189,7 @@ def _tensor(t: Any, here: str, folder: Path | None) -> Array | Foreign:
     if size > MAX_BYTES:
         raise ModelError(here, f"claims {size:,} bytes", f"{MAX_BYTES:,} at most")
     if int(t.data_location) == 1:
-        raw = _external({e.key: e.value for e in t.external_data}, size, here, folder)
+        raw = _external({_str(e.key): _str(e.value) for e in t.external_data}, size, here, folder)
     elif t.HasField("raw_data"):
         raw = bytes(t.raw_data)
     else:

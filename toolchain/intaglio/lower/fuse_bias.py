@@ -22,7 +22,7 @@ def fuse_bias(graph: Graph) -> Graph:
         for k in (0, 1) if isinstance(node.op, Add) else ():
             source, vector = node.inputs[k], tensors[node.inputs[1 - k]]
             before = nodes[written[source]] if source in written else None
-            if before is None or not _fits(before, vector, source, graph):
+            if before is None or not _fits(before, vector, source, replace(graph, tensors=tensors)):
                 continue
             nodes[written[source]] = None
             nodes[at] = _biased(before, node, vector, tensors)
