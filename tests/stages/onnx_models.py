@@ -55,7 +55,7 @@ def cnn(opset=13):
         node("Shape", "p1", "s"),
         node("Constant", "", "zero_index", value=numpy_helper.from_array(np.array(0, np.int64))),
         node("Gather", "s zero_index", "batch"),
-        node("Unsqueeze", "batch axis0", "batch1"),
+        node("Unsqueeze", "batch axis0", "batch1") if opset >= 13 else node("Unsqueeze", "batch", "batch1", axes=[0]),
         node("Concat", "batch1 rest", "shape", axis=0),
         node("Reshape", "p1 shape", "f"),
         node("Gemm", "f w2 bias2", "g", transB=1),
@@ -67,6 +67,8 @@ def cnn(opset=13):
         "w1": rng_array(5, 4, 1, 3, 3) * 0.5, "bias1": rng_array(6, 4), "axis0": np.array([0], np.int64),
         "rest": np.array([-1], np.int64), "w2": rng_array(7, 3, 16) * 0.3, "bias2": rng_array(8, 3),
     }  # fmt: skip
+    if opset < 13:
+        del constants["axis0"]
     return build(nodes, {"x": [None, 2, 8, 8]}, {"y": [None, 3]}, constants, opset)
 
 
@@ -75,8 +77,8 @@ def qdq(activation=np.int8, opset=13, decimal=False):
 
     With `decimal` scales like 0.07, which put results half way between two integers."""
     zero = 128 if activation is np.uint8 else 0
-    scales = {"x": 0.07, "c": 0.14, "a": 0.21, "m": 0.07, "y": 0.35} if decimal else {
-        "x": 0.031, "c": 0.054, "a": 0.083, "m": 0.029, "y": 0.043}  # fmt: skip
+    scales = {"x": 0.07, "c": 0.14, "a": 0.21, "m": 0.07, "y": 1.05} if decimal else {
+        "x": 0.031, "c": 0.054, "a": 0.083, "m": 0.029, "y": 0.43}  # fmt: skip
     zeros = {"x": zero, "c": zero - 100, "a": zero - 12, "m": zero - 9, "y": zero + 3}
     constants = {f"{k}_s": np.float32(v) for k, v in scales.items()}
     constants |= {f"{k}_z": np.array(v, activation) for k, v in zeros.items()}

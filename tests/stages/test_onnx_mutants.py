@@ -1,8 +1,5 @@
 """Damaged ONNX files may only end in a typed error, quickly and in little memory."""
 
-import resource
-import time
-
 import numpy as np
 import onnx
 import onnx_models
@@ -15,12 +12,13 @@ from intaglio.frontends import onnx as frontend
 from intaglio.quantize.simplify import simplify
 from intaglio.summary import float_model, summarize
 
-MUTANTS = 1000
-SECONDS = 5.0
-MEGABYTES = 1500
+MUTANTS = 400
+"""Of each model and kind of damage: 2,400 in all."""
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 MODELS = {"cnn": onnx_models.cnn(), "cnn_old": onnx_models.cnn(11), "qdq": onnx_models.qdq(np.uint8)}
 OPS = ("Relu", "Shape", "Gather", "Concat", "Reshape", "Conv", "Split", "If", "Expand", "Resize", "QuantizeLinear",
-       "Slice", "Squeeze", "Range", "Pad", "Transpose", "ConvTranspose", "QLinearConv", "MatMul", "ConstantOfShape")  # fmt: skip
+       "Slice", "Squeeze", "Range", "Pad", "Transpose", "ConvTranspose", "QLinearConv", "MatMul",
+       "ConstantOfShape")  # fmt: skip
 NUMBERS = (-(2**63), -(2**31), -7, -1, 0, 1, 2, 3, 4, 7, 64, 65536, 2**31 - 1, 2**33, 2**63 - 1)
 
 
@@ -58,7 +56,8 @@ def mutate_fields(data, rng):
             case 8:
                 graph.input[0].type.tensor_type.shape.dim[int(rng.integers(1, 3))].dim_value = number
             case 9:
-                n.attribute.append(onnx.helper.make_attribute(str(rng.choice(["axis", "group", "to", "split"])), number))
+                key = str(rng.choice(["axis", "group", "to", "split"]))
+                n.attribute.append(onnx.helper.make_attribute(key, number))
             case 10:
                 n.input.append(str(rng.choice(names)))
             case _:
@@ -80,32 +79,19 @@ def survives(data):
     return ""
 
 
-def check(mutants):
-    ends = {}
-    for i, mutant in enumerate(mutants):
-        start = time.perf_counter()
-        try:
-            ended = survives(mutant)
-        except BaseException as error:
-            raise AssertionError(f"mutant {i}: {type(error).__name__}: {error}") from error
-        seconds = time.perf_counter() - start
-        assert seconds < SECONDS, f"mutant {i} took {seconds:.1f} s"
-        ends[ended] = ends.get(ended, 0) + 1
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 < MEGABYTES
-    assert len(ends) > 1 and ends.get("", 0) > 10, ends
-    return ends
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_mutated_bytes(name):
     data = MODELS[name]
     assert survives(data) == ""
     where = np.arange(len(data))
-    check(test_mutants.mutate(data, where, np.random.default_rng([i, 1])) for i in range(MUTANTS))
+    mutants = ((i, test_mutants.mutate(data, where, np.random.default_rng([i, 1]))) for i in range(MUTANTS))
+    ends = test_mutants.check(name, mutants, survives)
+    assert ends[""] > 5, ends
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_mutated_fields(name):
     data = MODELS[name]
-    ends = check(mutate_fields(data, np.random.default_rng([i, 2])) for i in range(MUTANTS))
-    assert ends["ModelError"] > 10 and ends["UnsupportedError"] > 10, ends
+    mutants = ((i, mutate_fields(data, np.random.default_rng([i, 2]))) for i in range(MUTANTS))
+    ends = test_mutants.check(name, mutants, survives)
+    assert ends[""] > 5 and ends["ModelError"] > 10 and ends["UnsupportedError"] > 10, ends

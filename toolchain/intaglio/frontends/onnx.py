@@ -23,6 +23,7 @@ from .onnx_file import DAMAGE, MAX_BYTES, Foreign, OnnxInput, OnnxModel, OnnxNod
 from .onnx_fold import fold
 from .onnx_ops import OnnxCall
 from .onnx_quant import FLOAT, MOVES, Codes
+from .reading import model_bytes
 from .tflite import MAX_ELEMENTS, identifier
 
 OPSETS = range(11, 23)
@@ -48,13 +49,7 @@ def load(path: Path | str) -> Graph:
         ToolError without the onnx package.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(str(path), f"has {path.stat().st_size:,} bytes", f"{MAX_BYTES:,} at most")
-        data = path.read_bytes()
-    except OSError as e:
-        raise ModelError(str(path), f"cannot be read ({e.strerror})", "an .onnx file") from e
-    return parse(data, str(path), path.stem, path.parent)
+    return parse(model_bytes(path, MAX_BYTES, "an .onnx file"), str(path), path.stem, path.parent)
 
 
 def parse(data: bytes, where: str, name: str, folder: Path | None = None) -> Graph:

@@ -221,7 +221,10 @@ def batch_normalization(b: Builder, c: OnnxCall) -> Result:
     vectors = (c.const(1), c.const(2), c.const(3), c.const(4))
     if len(v.shape) < 2 or any(t.array.shape != v.shape[1:2] for t in vectors):
         raise Refuse(f"its statistics do not fit the channels of {v.shape}")
-    return layers.batch_norm(b, c.name, v, vectors, c.attr("epsilon", float, 1e-5))
+    epsilon = c.attr("epsilon", float, 1e-5)
+    if not (vectors[3].array.astype(np.float64) + epsilon > 0).all():
+        raise Refuse("one of its variances is negative")
+    return layers.batch_norm(b, c.name, v, vectors, epsilon)
 
 
 HANDLERS: dict[str, Handler] = {

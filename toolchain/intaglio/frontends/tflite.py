@@ -23,6 +23,7 @@ from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, verify
 from ..ops import by_tflite
 from ..ops.base import Refuse
 from ..ops.unsupported import Unsupported
+from .reading import model_bytes
 from .tflite_state import StateReader, initial_values, text
 
 MAX_ELEMENTS = 1 << 28
@@ -135,13 +136,7 @@ def checked(graph: Graph, where: str) -> Graph:
 def read(path: Path | str) -> Graph:
     """Like `load`, but an unsupported node becomes an `Unsupported` operator, for `inspect`."""
     path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(str(path), f"has {path.stat().st_size:,} bytes", f"{MAX_BYTES:,} at most")
-        data = path.read_bytes()
-    except OSError as e:
-        raise ModelError(str(path), f"cannot be read ({e.strerror})", "a .tflite file") from e
-    return parse(data, str(path), path.stem)
+    return parse(model_bytes(path, MAX_BYTES, "a .tflite file"), str(path), path.stem)
 
 
 def parse(data: bytes, where: str, name: str) -> Graph:
