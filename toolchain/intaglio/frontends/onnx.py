@@ -222,7 +222,10 @@ def _handler(n: OnnxNode) -> Any:
     return found or _refuse_computed
 
 
-_FOLDED_ONLY = ("Constant", "ConstantOfShape", "Range", "ReduceProd", "Equal", "Where", "Abs", "Sqrt", "Floor", "Ceil")
+_FOLDED_ONLY = (
+    "Constant", "ConstantOfShape", "Range", "ReduceProd", "Equal", "Where", "Abs", "Reciprocal", "Sqrt", "Floor",
+    "Ceil",
+)  # fmt: skip
 """Operators that are known on constants alone."""
 
 

@@ -190,6 +190,11 @@ def _divide(a: Array, b: Array) -> Array:
     return np.asarray(a / b)
 
 
+def _shape(n: OnnxNode, ins: list[Array], opset: int) -> Array:
+    start, end = attribute(n, "start", int, 0), attribute(n, "end", int, ins[0].ndim)
+    return np.array(ins[0].shape[start:end], np.int64)
+
+
 def _elementwise(fn: Callable[..., Array], count: int) -> Fold:
     def run(n: OnnxNode, ins: list[Array], opset: int) -> Array:
         if len(ins) != count:
@@ -205,6 +210,8 @@ FOLDS: dict[str, Fold] = {
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
     "Cast": _cast,
+    "Shape": _shape,
+    "Size": lambda n, ins, opset: np.array(ins[0].size, np.int64),
     "Identity": lambda n, ins, opset: ins[0],
     "Gather": _gather,
     "Concat": _concat,
@@ -227,6 +234,7 @@ FOLDS: dict[str, Fold] = {
     "Where": _elementwise(np.where, 3),
     "Neg": _elementwise(np.negative, 1),
     "Abs": _elementwise(np.abs, 1),
+    "Reciprocal": _elementwise(np.reciprocal, 1),
     "Sqrt": _elementwise(np.sqrt, 1),
     "Floor": _elementwise(np.floor, 1),
     "Ceil": _elementwise(np.ceil, 1),
