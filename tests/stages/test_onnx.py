@@ -191,6 +191,16 @@ IDIOMS = {
 }  # fmt: skip
 
 
+def test_outputs_keep_their_names():
+    """Of tensors that are arranged, quantized, shared by two outputs, or the input itself."""
+    for name, outputs in (("cnn", ("y",)), ("split_attribute", ("y", "z")), ("shape_chain_17", ("y",))):
+        assert frontend.parse(IDIOMS[name], "m.onnx", "m").outputs == outputs
+    assert frontend.parse(onnx_models.qdq(), "m.onnx", "m").outputs == ("y",)
+    nodes = [node("Relu", "x", "a"), node("Flatten", "a", "y"), node("Identity", "a", "b"), node("Identity", "x", "c")]
+    data = build(nodes, {"x": [1, 4, 3, 2]}, {"y": [1, 24], "a": [1, 4, 3, 2], "b": [1, 4, 3, 2], "c": [1, 4, 3, 2]})
+    assert check_float(data, rng_array(1, 1, 4, 3, 2)).outputs == ("y", "b", "b", "x")
+
+
 def input_shape(data):
     """Of the only input, with a batch of 1."""
     return [d.dim_value or 1 for d in onnx.load_model_from_string(data).graph.input[0].type.tensor_type.shape.dim]
@@ -365,6 +375,7 @@ REFUSED = {
     "batch is 3": build([node("Relu", "x", "y")], {"x": [3, 4]}, {"y": [3, 4]}),
     "its type is int64": build([node("Cast", "x", "y", to=1)], {"x": ([1, 4], TensorProto.INT64)}, {"y": [1, 4]}),
     "operator set 9": build([node("Relu", "x", "y")], {"x": [1, 4]}, {"y": [1, 4]}, opset=9),
+    "0 inputs and 300 outputs": build([node("Relu", "x", "y")], {}, {f"y{k}": [1] for k in range(300)}),
     "ceil_mode": one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
     "Resize.*unevenly": build([helper.make_node("Resize", ["x", "", "s"], ["y"],
                                                 coordinate_transformation_mode="align_corners")],

@@ -115,6 +115,14 @@ class Builder:
             v = self.arrange(v, identity(v.shape))
         return v
 
+    def rename(self, old: str, new: str) -> None:
+        """Call a tensor that a node writes `new`, which no tensor is called."""
+        renamed = replace(self.tensors[old], name=new)
+        self.tensors = {**{n: t for n, t in self.tensors.items() if n != old}, new: renamed}
+        for k, node in enumerate(self.nodes):
+            ins, outs = (tuple(new if n == old else n for n in names) for names in (node.inputs, node.outputs))
+            self.nodes[k] = replace(node, name=new if node.name == old else node.name, inputs=ins, outputs=outs)
+
     def graph(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
         """What has been built; its notes say how each input and output lies in memory."""
         ends = (("input", inputs), ("output", outputs))

@@ -28,6 +28,8 @@ from .tflite import MAX_ELEMENTS, identifier
 
 OPSETS = range(11, 23)
 """Versions of the default operator set that are read."""
+MAX_ENDS = 256
+"""Inputs, and outputs, of a model."""
 MAX_FOLDED_IN_ALL = 1 << 25
 """Elements of all folded constants together."""
 _REMEDIES = {
@@ -59,6 +61,9 @@ def parse(data: bytes, where: str, name: str, folder: Path | None = None) -> Gra
         wanted = f"{OPSETS[0]} to {OPSETS[-1]} are read"
         remedy = "Export again with one of these, or use onnx.version_converter"
         raise UnsupportedError(where, [f"it uses operator set {model.opset}; {wanted}"], remedy)
+    if max(len(model.inputs), len(model.outputs)) > MAX_ENDS:
+        found = f"it has {len(model.inputs)} inputs and {len(model.outputs)} outputs; {MAX_ENDS} of each are supported"
+        raise UnsupportedError(where, [found])
     translation = _Translation(model)
     graph, unsigned = translation.graph(identifier(name), where)
     if not is_marked(graph):
@@ -92,8 +97,9 @@ class _Translation:
             raise UnsupportedError(where, self.problems, "`intaglio ops` lists the operators there are")
         if not inputs:
             raise ModelError(where, "the model has no inputs", "one or more")
+        outputs = self.named(outputs)
         unsigned = {v.value.name for v in (*inputs, *outputs) if isinstance(v, Codes) and v.dtype == "uint8"}
-        ins, outs = ([v.value if isinstance(v, Codes) else v for v in vs] for vs in (inputs, outputs))
+        ins, outs = ([_plain(v) for v in vs] for vs in (inputs, outputs))
         graph = self.b.graph(name, ins, outs)
         if any(isinstance(v, Codes) for v in (*inputs, *outputs)) and not is_marked(graph):
             raise UnsupportedError(where, ["it takes or gives integers, and nothing says what numbers they stand for"])
@@ -124,6 +130,19 @@ class _Translation:
             return None
         value = self.b.output(value)
         return replace(found, value=value) if isinstance(found, Codes) else value
+
+    def named(self, outputs: list[Value | Codes]) -> list[Value | Codes]:
+        """The outputs under the model's own names, where a node writes them."""
+        found = list(outputs)
+        for k, key in enumerate(self.model.outputs):
+            old, new = _plain(found[k]).name, clean(key)
+            written = {n for node in self.b.nodes for n in node.outputs}
+            if not new or new == old or old not in written or (new in self.b.tensors and new not in written):
+                continue
+            for was, name in ((new, self.b.fresh(new)), (old, new)) if new in self.b.tensors else ((old, new),):
+                self.b.rename(was, name)
+                found = [_renamed(v, was, name) for v in found]
+        return found
 
     def node(self, n: OnnxNode, where: str) -> None:
         here = f"{n.op} ({n.name})"
@@ -200,6 +219,16 @@ class _Translation:
                 raise Refuse(f"it makes a tensor of the shape {t.shape}; {MAX_ELEMENTS} elements are supported")
             if not t.is_const:
                 break
+
+
+def _plain(v: Value | Codes) -> Value:
+    return v.value if isinstance(v, Codes) else v
+
+
+def _renamed(v: Value | Codes, old: str, new: str) -> Value | Codes:
+    if isinstance(v, Codes):
+        return replace(v, value=replace(v.value, name=new)) if v.value.name == old else v
+    return replace(v, name=new) if v.name == old else v
 
 
 def _keep_mark(b: Builder, name: str, quant: Quant) -> None:
