@@ -80,8 +80,8 @@ def survives(data: bytes) -> str:
     return ""
 
 
-def run_shard(data: bytes, name: str, shard: int) -> None:
-    where, numbers = places(data), range(shard, MUTANTS, SHARDS)
+def run_shard(data: bytes, name: str, shard: int, mutants: int = MUTANTS) -> None:
+    where, numbers = places(data), range(shard, mutants, SHARDS)
     check(name, ((i, mutate(data, where, np.random.default_rng([i, len(data)]))) for i in numbers), survives)
 
 
@@ -89,12 +89,12 @@ def check(name: str, mutants: Iterable[tuple[int, bytes]], survives: Callable[[b
     """How often each ending came; fails on anything but a typed error, and on what takes too long or too much."""
     ends: dict[str, int] = {}
     for i, mutant in mutants:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             ended = survives(mutant)
         except BaseException as error:
             raise AssertionError(f"{name}, mutant {i}: {type(error).__name__}: {error}") from error
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         assert seconds < SECONDS, f"{name}, mutant {i} took {seconds:.1f} s"
         ends[ended] = ends.get(ended, 0) + 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 < MEGABYTES

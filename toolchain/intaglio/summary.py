@@ -106,7 +106,7 @@ def _layer(node: Node, graph: Graph, is_float: bool, counted: set[str]) -> Layer
     # A float model has nothing integer to check yet: that comes after quantization.
     problems = node.op.check(ins, outs) if unsupported or not is_float else []
     return LayerSummary(
-        name=layer_name(node),
+        name=layer_name(node.name),
         op=node.op.kind if isinstance(node.op, Unsupported) else node.op.name,
         inputs=tuple(t.shape for t in flowing),
         outputs=tuple(t.shape for t in outs),
