@@ -276,6 +276,7 @@ def test_models_that_are_none():
     Path("short.tflite").write_bytes(whole[: len(whole) // 2])
     Path("folder.tflite").mkdir()
     Path("model.onnx").write_bytes(whole)
+    Path("model.h5").write_bytes(whole)
     for verb in (["inspect"], ["compile", "--board", "host", "-o", "out"]):
         for name, words in (
             ("empty.tflite", "is empty"),
@@ -283,7 +284,8 @@ def test_models_that_are_none():
             ("short.tflite", "damaged"),
             ("folder.tflite", "Is a directory"),
             ("missing.tflite", "No such file"),
-            ("model.onnx", "extension '.onnx'"),
+            ("model.onnx", "is not an ONNX model"),
+            ("model.h5", "extension '.h5'"),
             ("/dev/zero", "has no extension"),
         ):
             assert words in fails(verb[0], name, *verb[1:]), name

@@ -1,5 +1,7 @@
 """The passes on float graphs: what each removes, what each leaves alone, and that the numbers stay."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from harness import act, const
@@ -8,6 +10,8 @@ from intaglio.graph import Graph, Node, Quant, Tensor, verify
 from intaglio.lower.fold_batch_norm import fold_batch_norm
 from intaglio.lower.fold_float import fold_float
 from intaglio.lower.fuse_activation import fuse_activation
+from intaglio.lower.fuse_bias import fuse_bias
+from intaglio.lower.fuse_hard_swish import fuse_hard_swish
 from intaglio.lower.fuse_padding import fuse_padding
 from intaglio.lower.identities import remove_identities
 from intaglio.ops.add import Add
@@ -162,3 +166,63 @@ def test_constants_are_folded():
     assert [n.name for n in folded.nodes] == ["z"]
     wanted = a.data * b.data + (q.data.astype(np.float32) + 1) * 0.5
     np.testing.assert_allclose(folded.tensors["t"].data, wanted, rtol=1e-6)
+
+
+def marked(graph, name):
+    """The graph of a model that came quantized, in which `name` is rounded."""
+    t = replace(graph.tensors[name], quant=Quant((0.07,), (3,)))
+    return replace(graph, tensors={**graph.tensors, name: t})
+
+
+@pytest.mark.parametrize("first", ["layer", "vector"])
+def test_added_vector_becomes_the_bias(first):
+    def graph(shape, activation="none", with_bias=False):
+        parts = [weights("w", 4, 3), *([weights("b", 4)] if with_bias else [])]
+        inputs, constants = (("f",), [weights("v", *shape)]) if first == "layer" else ((), [])
+        made = chain((1, 3), ("f", FullyConnected(activation), ("x",), parts), ("y", Add("relu"), inputs or ("f",),
+                     constants or [weights("v", *shape)]))  # fmt: skip
+        if first == "vector":
+            made = made.with_nodes([made.nodes[0], replace(made.nodes[1], inputs=made.nodes[1].inputs[::-1])])
+        return made
+
+    for shape in ((4,), (1, 4), (1,), ()):
+        for with_bias in (False, True):
+            before = graph(shape, with_bias=with_bias)
+            after = fuse_bias(before)
+            assert same_numbers(before, after) == ["fully_connected"] and after.nodes[0].op.activation == "relu"
+    read_twice = replace(graph((4,)), outputs=("f", "y"))
+    for stays in (graph((4,), "relu6"), graph((1, 1, 4)), marked(graph((4,)), "f"), read_twice):
+        assert same_numbers(stays, fuse_bias(stays)) == ["fully_connected", "add"]
+
+
+def test_two_added_vectors():
+    layer = ("f", FullyConnected(), ("x",), [weights("w", 4, 3)])
+    graph = chain((1, 3), layer, ("a", Add(), ("f",), [weights("v", 4)]),
+                  ("y", Add(), ("a",), [weights("u", 4)]))  # fmt: skip
+    assert same_numbers(graph, fuse_bias(graph)) == ["fully_connected"]
+
+
+@pytest.mark.parametrize("order", ["gate first", "divided last", "swapped"])
+def test_hard_swish_is_recognized(order):
+    three, sixth = const("three", np.float32(3)), const("sixth", np.full((1, 1), 1 / 6, np.float32))
+    gate = ("g", Add("relu6"), ("x",), [three])
+    rest = {
+        "gate first": [("s", Mul(), ("g",), [sixth]), ("y", Mul(), ("x", "s"), [])],
+        "swapped": [("s", Mul(), ("g",), [sixth]), ("y", Mul(), ("s", "x"), [])],
+        "divided last": [("s", Mul(), ("x", "g"), []), ("y", Mul(), ("s",), [sixth])],
+    }[order]
+    graph = chain((1, 5), gate, *rest)
+    assert same_numbers(graph, simplify(graph)) == ["hard_swish"]
+    for stays in (marked(graph, "s"), marked(graph, "g"), replace(graph, outputs=("g", "y"))):
+        assert [n.op.name for n in fuse_hard_swish(stays).nodes] == ["add", "mul", "mul"]
+    other = chain((1, 5), ("g", Add("relu6"), ("x",), [const("three", np.float32(2.9))]), *rest)
+    assert same_numbers(other, fuse_hard_swish(other)) == ["add", "mul", "mul"]
+
+
+def test_what_a_quantized_model_rounds_stays_rounded():
+    graph = chain((1, 3), ("f", FullyConnected(), ("x",), [weights("w", 4, 3)]), ("y", Relu(), ("f",), []))
+    assert [n.op.name for n in fuse_activation(graph).nodes] == ["fully_connected"]
+    assert [n.op.name for n in fuse_activation(marked(graph, "f")).nodes] == ["fully_connected", "relu"]
+    views = chain((1, 6), ("a", Reshape((1, 6)), ("x",), []), ("y", Reshape((2, 3)), ("a",), []))
+    assert remove_identities(views).nodes[-1].inputs == ("x",)
+    assert remove_identities(marked(views, "a")).nodes[-1].inputs == ("a",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -80,10 +81,14 @@ def survives(data: bytes) -> str:
 
 
 def run_shard(data: bytes, name: str, shard: int, mutants: int = MUTANTS) -> None:
-    where = places(data)
+    where, numbers = places(data), range(shard, mutants, SHARDS)
+    check(name, ((i, mutate(data, where, np.random.default_rng([i, len(data)]))) for i in numbers), survives)
+
+
+def check(name: str, mutants: Iterable[tuple[int, bytes]], survives: Callable[[bytes], str]) -> dict[str, int]:
+    """How often each ending came; fails on anything but a typed error, and on what takes too long or too much."""
     ends: dict[str, int] = {}
-    for i in range(shard, mutants, SHARDS):
-        mutant = mutate(data, where, np.random.default_rng([i, len(data)]))
+    for i, mutant in mutants:
         start = time.process_time()
         try:
             ended = survives(mutant)
@@ -94,6 +99,7 @@ def run_shard(data: bytes, name: str, shard: int, mutants: int = MUTANTS) -> Non
         ends[ended] = ends.get(ended, 0) + 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 < MEGABYTES
     assert len(ends) > 1, f"no mutant was refused: {ends}"
+    return ends
 
 
 @pytest.fixture(autouse=True)

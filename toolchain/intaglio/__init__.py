@@ -1,8 +1,8 @@
-"""intaglio engraves neural networks into firmware: TFLite and PyTorch models to plain, byte-exact C for one board.
+"""intaglio engraves neural networks into firmware: models of TFLite, ONNX and PyTorch to plain, exact C for a board.
 
-The public API: the verbs of the command line as functions. `model` is a .tflite file, a folder that `compile` wrote, or
-a Graph; `board` is a name from `intaglio boards` or a folder with a board.toml. Bad input raises IntaglioError.
-What takes long or needs a package is imported when it is called.
+The public API: the verbs of the command line as functions. `model` is a .tflite or .onnx file, a folder that
+`compile` wrote, or a Graph; `board` is a name from `intaglio boards` or a folder with a board.toml. Bad input raises
+IntaglioError. What takes long or needs a package is imported when it is called.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def version() -> str:
 
 
 def load(model: Model) -> Graph:
-    """A model as a Graph: of a .tflite file or a compiled folder. Raises ModelError, UnsupportedError."""
+    """A model as a Graph: of a .tflite or .onnx file or a compiled folder. Raises ModelError, UnsupportedError."""
     from . import package
 
     return package.load(Path(model)) if isinstance(model, str | os.PathLike) else model

@@ -18,6 +18,7 @@ from .runners import count
 
 _EXTRAS = {
     "torch": ("torch", "PyTorch models, calibration"),
+    "onnx": ("onnx", "reading ONNX models"),
     "tflite-micro": ("oracle", "comparing with TFLM"),
     "ai-edge-litert": ("oracle", "comparing with LiteRT"),
 }

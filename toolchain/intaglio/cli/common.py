@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 STDOUT = Path("-")
 
 
-Source = Annotated[Path, typer.Argument(metavar="DIR|MODEL", help="A compiled folder, or a .tflite file.")]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.")]
+Source = Annotated[Path, typer.Argument(metavar="DIR|MODEL", help="A compiled folder, or a .tflite or .onnx file.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite or .onnx file.")]
 BoardName = Annotated[
     str | None,
     typer.Option("--board", metavar="BOARD", help="A name from `intaglio boards`, or a folder with a board.toml."),

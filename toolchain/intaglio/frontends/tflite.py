@@ -23,6 +23,7 @@ from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, verify
 from ..ops import by_tflite
 from ..ops.base import Refuse
 from ..ops.unsupported import Unsupported
+from .reading import model_bytes
 from .tflite_state import StateReader, initial_values, text
 
 MAX_ELEMENTS = 1 << 28
@@ -139,15 +140,7 @@ def checked(graph: Graph, where: str) -> Graph:
 def read(path: Path | str) -> Graph:
     """Like `load`, but an unsupported node becomes an `Unsupported` operator, for `inspect`."""
     path = Path(path)
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise ModelError(str(path), "is not a regular file", "a .tflite file")
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(str(path), f"has {path.stat().st_size:,} bytes", f"{MAX_BYTES:,} at most")
-        data = path.read_bytes()
-    except OSError as e:
-        raise ModelError(str(path), f"cannot be read ({e.strerror})", "a .tflite file") from e
-    return parse(data, str(path), path.stem)
+    return parse(model_bytes(path, MAX_BYTES, "a .tflite file"), str(path), path.stem)
 
 
 def parse(data: bytes, where: str, name: str) -> Graph:
@@ -201,7 +194,7 @@ class _Reader:
         if strange:
             raise UnsupportedError(self.where, [f"{tensors[i].name}: it has {foreign[i]}" for i in strange])
         graph = Graph(
-            _identifier(name), (), pool, tuple(tensors[i].name for i in inputs), tuple(tensors[i].name for i in outputs)
+            identifier(name), (), pool, tuple(tensors[i].name for i in inputs), tuple(tensors[i].name for i in outputs)
         )
         return graph.with_nodes(nodes)
 
@@ -357,7 +350,7 @@ class _Reader:
         return Quant(scale, zero, axis)
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
     """A file name as a C identifier: it prefixes every symbol of the generated code."""
     clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_").lower() or "model"
     return clean if not clean[0].isdigit() else f"m_{clean}"

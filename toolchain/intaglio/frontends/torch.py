@@ -2,7 +2,7 @@
 
 The module is exported in evaluation mode for a batch of one (torch.export, PyTorch 2), functionalized but not
 decomposed, and each ATen call is translated by torch_aten.py and torch_conv.py. Layouts change once, at the door: a 4-D
-input of the module (n, c, h, w) is an input [1][h][w][c] of the Graph, and so are 4-D outputs; see torch_layout.py.
+input of the module (n, c, h, w) is an input [1][h][w][c] of the Graph, and so are 4-D outputs; see layout.py.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ..errors import DataError, GraphError, ToolError, UnsupportedError
 from ..graph import Graph, verify
 from ..ops.base import Refuse
 from . import torch_aten as aten
+from .layout import Builder, Const, Shape, Value
 from .torch_aten import AtenCall, Handler, Result
 from .torch_conv import HANDLERS as CONVOLUTIONS
-from .torch_layout import NHWC, Builder, Const, Shape, Value, identity
 
 HANDLERS: dict[str, Handler] = {
     **aten.ELEMENTWISE,
@@ -142,9 +142,7 @@ def translate(program: Any, name: str) -> tuple[Graph, list[Shape], list[Shape]]
                     outputs += _output(b, _look_up(arg, env), len(outputs), problems)
     if problems:
         raise UnsupportedError(name, problems, "`intaglio ops` lists the operators there are")
-    notes = [f"{what} {v.name}: memory order {v.perm} of the module's {v.shape}" for what, vs in
-             (("input", inputs), ("output", outputs)) for v in vs]
-    graph = b.graph(name, [v.name for v in inputs], [v.name for v in outputs], notes)
+    graph = b.graph(name, inputs, outputs)
     return graph, [v.perm for v in inputs], [v.perm for v in outputs]
 
 
@@ -289,11 +287,7 @@ def _output(b: Builder, v: Any, index: int, problems: list[str]) -> list[Value]:
         if v is not None or not problems:
             problems.append(f"output {index}: is {type(v).__name__}; tensors are supported")
         return []
-    v = b.settle(v)
-    # NHWC as it lies, or the module's own order: anything else would surprise.
-    if v.perm != identity(v.shape) and v.perm != (NHWC if len(v.shape) == 4 else v.perm[:0]):
-        v = b.arrange(v, identity(v.shape))
-    return [v]
+    return [b.output(v)]
 
 
 def _torch() -> Any:

@@ -12,28 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..ops.add import Add
-from ..ops.average_pool2d import AveragePool2D
 from ..ops.base import Op, Refuse
-from ..ops.batch_norm import BatchNorm
-from ..ops.concatenation import Concatenation
-from ..ops.fully_connected import FullyConnected
 from ..ops.hard_swish import HardSwish
 from ..ops.leaky_relu import LeakyRelu
 from ..ops.logistic import Logistic
-from ..ops.max_pool2d import MaxPool2D
 from ..ops.maximum import Maximum
-from ..ops.mean import Mean
 from ..ops.minimum import Minimum
 from ..ops.mul import Mul
-from ..ops.pad import Pad
 from ..ops.relu import Relu
-from ..ops.resize_nearest_neighbor import ResizeNearestNeighbor
-from ..ops.softmax import Softmax
-from ..ops.split import Split
-from ..ops.strided_slice import ALL, StridedSlice
 from ..ops.sub import Sub
 from ..ops.tanh import Tanh
-from .torch_layout import NHWC, Builder, Const, Shape, Value
+from ..ops.window import Pads, Pair
+from . import layers
+from .layers import binary, image, unary
+from .layout import Builder, Const, Shape, Value
+
+CEIL_MODE = "ceil_mode adds windows that reach beyond the padding; pad explicitly and use ceil_mode=False"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,49 +76,6 @@ Handler = Callable[[Builder, AtenCall], Result]
 # ---- element by element ------------------------------------------------------------------------------------------
 
 
-def unary(b: Builder, name: str, op: Op, v: Value) -> Value:
-    """An operator that looks at one element at a time keeps any layout."""
-    [out] = b.node(name, op, [v.name])
-    return Value(out, v.shape, v.perm, v.flat_of)
-
-
-def binary(b: Builder, name: str, op: Op, x: Any, y: Any) -> Value:
-    """Broadcasting as in torch, in whichever layout the larger value has."""
-    x, y = (_scalar(v) if isinstance(v, int | float) else v for v in (x, y))
-    values = [v for v in (x, y) if isinstance(v, Value)]
-    if len({(v.shape, v.flat_of) for v in values}) > 1 or any(
-        isinstance(c, Const) and (c.value.dim() > 2 or (c.value.dim() == 2 and c.value.shape[0] > 1)) for c in (x, y)
-    ):
-        x, y = (b.settle(v) if isinstance(v, Value) else v for v in (x, y))
-    rank = max(v.value.dim() if isinstance(v, Const) else len(v.shape) for v in (x, y))
-    x, y = (_lift(b, v, rank) if isinstance(v, Value) else v for v in (x, y))
-    largest = max((v for v in (x, y) if isinstance(v, Value)), key=lambda v: math.prod(v.shape))
-    names: list[str] = []
-    shapes: list[Shape] = []
-    for v in (x, y):
-        if isinstance(v, Const):
-            names.append(b.const_like(v, largest))
-            shapes.append((1,) * (rank - v.value.dim()) + tuple(v.value.shape))
-        else:
-            if v.flat_of is None:
-                v = b.arrange(v, largest.perm)
-            names.append(v.name)
-            shapes.append(v.shape)
-    [out] = b.node(name, op, names)
-    shape = tuple(max(pair) for pair in zip(*shapes, strict=True))
-    return Value(out, shape, largest.perm, largest.flat_of)
-
-
-def _scalar(v: int | float) -> Const:
-    import torch
-
-    return Const(f"scalar_{v:g}".replace("-", "minus_").replace(".", "_").replace("+", ""), torch.tensor(float(v)))
-
-
-def _lift(b: Builder, v: Value, rank: int) -> Value:
-    return v if len(v.shape) == rank else b.reshape(b.settle(v), (1,) * (rank - len(v.shape)) + v.shape)
-
-
 def _simple(op: Op) -> Handler:
     return lambda b, c: unary(b, c.name, op, c.value(next(iter(c.args))))
 
@@ -159,8 +110,7 @@ def div(b: Builder, c: AtenCall) -> Result:
     other = c.args["other"]
     if isinstance(other, Value) or c.args.get("rounding_mode") is not None:
         raise Refuse("it divides by a value computed at run time, or rounds; only division by a constant is supported")
-    inverse = Const(other.name, 1.0 / other.value) if isinstance(other, Const) else 1.0 / other
-    return binary(b, c.name, Mul(), c.value("self"), inverse)
+    return layers.divided(b, c.name, c.value("self"), other)
 
 
 def neg(b: Builder, c: AtenCall) -> Result:
@@ -187,8 +137,7 @@ def silu(b: Builder, c: AtenCall) -> Result:
 
 
 def hardsigmoid(b: Builder, c: AtenCall) -> Result:
-    gate = binary(b, f"{c.name}_shifted", Add("relu6"), c.value("self"), 3.0)
-    return binary(b, c.name, Mul(), gate, 1.0 / 6.0)
+    return layers.hard_sigmoid(b, c.name, c.value("self"))
 
 
 def leaky_relu(b: Builder, c: AtenCall) -> Result:
@@ -196,22 +145,16 @@ def leaky_relu(b: Builder, c: AtenCall) -> Result:
 
 
 def prelu(b: Builder, c: AtenCall) -> Result:
-    slope = c.const("weight")
-    if slope.value.numel() != 1:
-        raise Refuse(f"it has {slope.value.numel()} slopes; one for all channels is supported")
-    return unary(b, c.name, LeakyRelu(float(slope.value.item())), c.value("self"))
+    slope = c.const("weight").array
+    if slope.size != 1:
+        raise Refuse(f"it has {slope.size} slopes; one for all channels is supported")
+    return unary(b, c.name, LeakyRelu(float(slope.item())), c.value("self"))
 
 
 def clamp(b: Builder, c: AtenCall) -> Result:
-    """clamp, clamp_min, clamp_max and hardtanh: the fused activation there is for it, else MAXIMUM and MINIMUM."""
+    """clamp, clamp_min, clamp_max and hardtanh."""
     low, high = (c.args.get(a, c.args.get(h)) for a, h in (("min", "min_val"), ("max", "max_val")))
-    v = c.value("self")
-    named: dict[tuple[Any, Any], Any] = {(0, None): "relu", (0, 6): "relu6", (-1, 1): "relu_n1_to_1"}
-    if (low, high) in named:
-        return unary(b, c.name, Relu(named[low, high]), v)
-    if low is not None:
-        v = binary(b, c.name if high is None else f"{c.name}_low", Maximum(), v, low)
-    return v if high is None else binary(b, c.name, Minimum(), v, high)
+    return layers.clamped(b, c.name, c.value("self"), low, high)
 
 
 def identity(b: Builder, c: AtenCall) -> Result:
@@ -257,99 +200,62 @@ def slice_(b: Builder, c: AtenCall) -> Result:
     start = min(max(start + length if start < 0 else start, 0), length)
     if c.shape == v.shape:
         return v
-    return _cut(b, c, v, dim, start, c.shape[dim], step)
+    return layers.cut(b, c.name, v, dim, start, c.shape[dim], step)
 
 
 def select(b: Builder, c: AtenCall) -> Result:
     v = b.settle(c.value("self"))
     dim = c.dim("dim", len(v.shape))
-    one = _cut(b, c, v, dim, int(c.args["index"]) % v.shape[dim], 1, 1)
+    one = layers.cut(b, c.name, v, dim, int(c.args["index"]) % v.shape[dim], 1, 1)
     return b.reshape(one, c.shape)
 
 
-def _cut(b: Builder, c: AtenCall, v: Value, dim: int, start: int, count: int, step: int) -> Value:
-    shape = tuple(count if d == dim else n for d, n in enumerate(v.shape))
-    at = v.perm.index(dim)
-    begin = tuple(start if p == at else 0 for p in range(len(v.perm)))
-    stride = tuple(step if p == at else 1 for p in range(len(v.perm)))
-    size = tuple(count if p == at else ALL for p in range(len(v.perm)))
-    [out] = b.node(c.name, StridedSlice(begin, size, stride), [v.name])
-    return Value(out, shape, v.perm)
-
-
 def split(b: Builder, c: AtenCall) -> Result:
-    v = b.settle(c.value("self"))
+    v = c.value("self")
     dim = c.dim("dim", len(v.shape))
-    if len(c.shapes) == 1:
-        return (v,)
-    outs = b.node(c.name, Split(v.perm.index(dim), tuple(s[dim] for s in c.shapes)), [v.name])
-    return tuple(Value(o, s, v.perm) for o, s in zip(outs, c.shapes, strict=True))
+    return layers.split(b, c.name, v, dim, [s[dim] for s in c.shapes])
 
 
 def cat(b: Builder, c: AtenCall) -> Result:
-    parts = [b.settle(v) if isinstance(v, Value) else v for v in c.args["tensors"]]
-    first = max((v for v in parts if isinstance(v, Value)), key=lambda v: math.prod(v.shape))
-    names = [b.const_like(v, first) if isinstance(v, Const) else b.arrange(v, first.perm).name for v in parts]
-    dim = c.dim("dim", len(first.shape))
-    [out] = b.node(c.name, Concatenation(first.perm.index(dim)), names)
-    return Value(out, c.shape, first.perm)
+    return layers.concatenated(b, c.name, c.args["tensors"], int(c.args["dim"]))
 
 
 def pad(b: Builder, c: AtenCall) -> Result:
     if c.args.get("mode", "constant") != "constant":
         raise Refuse(f"its padding mode is {c.args['mode']}; constant is supported")
-    v = b.settle(c.value("self"))
+    v = c.value("self")
     flat = [int(p) for p in c.args["pad"]]
-    if any(p < 0 for p in flat):
-        raise Refuse(f"its padding {flat} is negative; crop with a slice instead")
     pairs = [(0, 0)] * len(v.shape)
     for k in range(len(flat) // 2):  # torch counts from the last dimension
         pairs[len(pairs) - 1 - k] = (flat[2 * k], flat[2 * k + 1])
-    [out] = b.node(c.name, Pad(tuple(pairs[p] for p in v.perm), float(c.args.get("value") or 0.0)), [v.name])
-    return Value(out, c.shape, v.perm)
+    return layers.padded(b, c.name, v, pairs, float(c.args.get("value") or 0.0))
 
 
 # ---- over windows and dimensions ---------------------------------------------------------------------------------
 
 
-def image(b: Builder, v: Value, what: str = "value") -> Value:
-    """A 4-D value, stored NHWC."""
-    if len(v.shape) != 4:
-        raise Refuse(f"its {what} has the shape {v.shape}; four dimensions (n, c, h, w) are supported")
-    return b.arrange(v, NHWC)
-
-
-def _windows(c: AtenCall, hw: Shape) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+def _windows(c: AtenCall, hw: Shape) -> tuple[Pair, Pair, Pads]:
     """Kernel, stride and padding of a pooling; refuses what rounding up adds."""
-    kernel, padding = c.pair("kernel_size"), c.pair("padding")
+    kernel, (ph, pw) = c.pair("kernel_size"), c.pair("padding")
     stride = c.pair("stride") if c.args["stride"] else kernel
-    floor = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip(hw, padding, kernel, stride, strict=True))
+    floor = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip(hw, (ph, pw), kernel, stride, strict=True))
     if c.args.get("ceil_mode") and floor != c.shape[2:]:
-        raise Refuse("ceil_mode adds windows that reach beyond the padding; pad explicitly and use ceil_mode=False")
-    return kernel, stride, padding
+        raise Refuse(CEIL_MODE)
+    return kernel, stride, (ph, ph, pw, pw)
 
 
 def max_pool(b: Builder, c: AtenCall) -> Result:
     if c.pair("dilation") != (1, 1):
         raise Refuse(f"its dilation is {c.args['dilation']}; 1 is supported")
     v = image(b, c.value("self"))
-    kernel, stride, (ph, pw) = _windows(c, v.shape[2:])
-    [out] = b.node(c.name, MaxPool2D(kernel, stride, (ph, ph, pw, pw)), [v.name])
-    return Value(out, c.shape, NHWC)
+    return layers.max_pool(b, c.name, v, *_windows(c, v.shape[2:]))
 
 
 def avg_pool(b: Builder, c: AtenCall) -> Result:
     if c.args.get("divisor_override") is not None:
         raise Refuse("divisor_override is set; only the mean of a window is supported")
     v = image(b, c.value("self"))
-    kernel, stride, (ph, pw) = _windows(c, v.shape[2:])
-    pads, source = (ph, ph, pw, pw), v.name
-    if any(pads) and c.args["count_include_pad"]:
-        # TFLite leaves padding out of the count, so zeros that count have to be elements.
-        [source] = b.node(f"{c.name}_padded", Pad(((0, 0), (ph, ph), (pw, pw), (0, 0))), [source])
-        pads = (0, 0, 0, 0)
-    [out] = b.node(c.name, AveragePool2D(kernel, stride, pads), [source])
-    return Value(out, c.shape, NHWC)
+    return layers.avg_pool(b, c.name, v, *_windows(c, v.shape[2:]), bool(c.args["count_include_pad"]))
 
 
 def adaptive_pool(b: Builder, c: AtenCall) -> Result:
@@ -360,78 +266,48 @@ def adaptive_pool(b: Builder, c: AtenCall) -> Result:
         raise Refuse(f"it pools {hw} to {size}, which does not divide it: its windows would be of unlike size")
     kernel = (hw[0] // size[0], hw[1] // size[1])
     if "max" in c.op:
-        op: Op = MaxPool2D(kernel, kernel)
-    else:
-        op = Mean((1, 2), True) if size == (1, 1) else AveragePool2D(kernel, kernel)
-    [out] = b.node(c.name, op, [v.name])
-    return Value(out, c.shape, NHWC)
+        return layers.max_pool(b, c.name, v, kernel, kernel, (0, 0, 0, 0))
+    if size == (1, 1):
+        return layers.global_mean(b, c.name, v)
+    return layers.avg_pool(b, c.name, v, kernel, kernel, (0, 0, 0, 0), False)
 
 
 def mean(b: Builder, c: AtenCall) -> Result:
-    v = b.settle(c.value("self"))
+    v = c.value("self")
     dims = {int(d) % len(v.shape) for d in c.args.get("dim") or range(len(v.shape))}
-    if 0 in dims:
-        raise Refuse("it averages over the batch")
-    axes = tuple(sorted(v.perm.index(d) for d in dims))
-    if c.args.get("keepdim"):
-        [out] = b.node(c.name, Mean(axes, True), [v.name])
-        return Value(out, c.shape, v.perm)
-    [out] = b.node(c.name, Mean(axes, False), [v.name])
-    left = sorted(set(range(len(v.shape))) - dims)
-    return Value(out, c.shape, tuple(left.index(p) for p in v.perm if p not in dims))
+    return layers.mean(b, c.name, v, dims, bool(c.args.get("keepdim")))
 
 
 def amax(b: Builder, c: AtenCall) -> Result:
     v = image(b, c.value("self"))
     if {int(d) % 4 for d in c.args["dim"]} != {2, 3}:
         raise Refuse(f"it takes the maximum over dimensions {c.args['dim']}; over height and width it is supported")
-    [out] = b.node(c.name, MaxPool2D((v.shape[2], v.shape[3]), (v.shape[2], v.shape[3])), [v.name])
-    return b.reshape(Value(out, (*v.shape[:2], 1, 1), NHWC), c.shape)
+    return b.reshape(layers.global_max(b, c.name, v), c.shape)
 
 
 def softmax(b: Builder, c: AtenCall) -> Result:
     v = c.value("self")
-    dim = c.dim("dim", len(v.shape))
-    v = b.channels_last(v, dim)
-    [out] = b.node(c.name, Softmax(), [v.name])
-    return Value(out, v.shape, v.perm)
+    return layers.softmax(b, c.name, v, c.dim("dim", len(v.shape)))
 
 
 def upsample(b: Builder, c: AtenCall) -> Result:
     v = image(b, c.value("input" if "input" in c.args else "self"))
-    if any(s % n for s, n in zip(c.shape[2:], v.shape[2:], strict=True)):
-        raise Refuse(f"it resizes {v.shape[2:]} to {c.shape[2:]}; whole multiples are supported")
-    [out] = b.node(c.name, ResizeNearestNeighbor((c.shape[2], c.shape[3])), [v.name])
-    return Value(out, c.shape, NHWC)
+    return layers.upsample(b, c.name, v, (c.shape[2], c.shape[3]))
 
 
 # ---- with weights ------------------------------------------------------------------------------------------------
 
 
 def batch_norm(b: Builder, c: AtenCall) -> Result:
-    import torch
-
     if c.args.get("training"):
         raise Refuse("it normalizes by the batch's own statistics; train with track_running_stats=True")
-    v = c.value("input")
-    mean_, variance = c.const("running_mean"), c.const("running_var")
-    ones = torch.ones_like(mean_.value)
-    gamma = c.args["weight"] or Const(f"{c.name}_gamma", ones)
-    beta = c.args["bias"] or Const(f"{c.name}_beta", ones * 0)
-    if v.flat_of is None:
-        v = b.channels_last(v, 1)
-        vectors = [b.const(t.name, t.value) for t in (gamma, beta, mean_, variance)]
-    else:
-        shape, perm = v.flat_of
-        stats = (gamma, beta, mean_, variance)
-        vectors = [b.const(t.name, t.value.reshape(shape).permute(perm).reshape(-1)) for t in stats]
-    [out] = b.node(c.name, BatchNorm(float(c.args["eps"])), [v.name, *vectors])
-    return Value(out, v.shape, v.perm, v.flat_of)
+    vectors = (c.args["weight"], c.args["bias"], c.const("running_mean"), c.const("running_var"))
+    return layers.batch_norm(b, c.name, c.value("input"), vectors, float(c.args["eps"]))
 
 
 def linear(b: Builder, c: AtenCall) -> Result:
-    bias = c.args["bias"]
-    return _linear(b, c, c.value("input"), c.const("weight"), None if bias is None else c.const("bias"))
+    bias = None if c.args["bias"] is None else c.const("bias")
+    return layers.linear(b, c.name, c.value("input"), c.const("weight"), bias)
 
 
 def matmul(b: Builder, c: AtenCall) -> Result:
@@ -439,29 +315,13 @@ def matmul(b: Builder, c: AtenCall) -> Result:
     if c.args.get("alpha", 1) != 1 or c.args.get("beta", 1) != 1:
         raise Refuse("its factors alpha and beta are not 1")
     w = c.const("other" if "other" in c.args else "mat2")
-    if w.value.dim() != 2:
-        raise Refuse(f"its second factor has the shape {tuple(w.value.shape)}; a matrix is supported")
+    if w.array.ndim != 2:
+        raise Refuse(f"its second factor has the shape {w.array.shape}; a matrix is supported")
     x = c.value("mat1" if "mat1" in c.args else "self")
     bias = c.const("self") if "mat1" in c.args else None
-    if bias is not None and bias.value.dim() != 1:
+    if bias is not None and bias.array.ndim != 1:
         raise Refuse("what it adds is not a vector")
-    return _linear(b, c, x, Const(w.name, w.value.t()), bias)
-
-
-def _linear(b: Builder, c: AtenCall, v: Value, w: Const, bias: Const | None) -> Value:
-    weights = w.value
-    if v.flat_of is not None:
-        # The elements lie in the order of the value before the flattening; the columns are put in the same order.
-        shape, perm = v.flat_of
-        columns = weights.reshape(weights.shape[0], *shape).permute(0, *(p + 1 for p in perm))
-        weights = columns.reshape(weights.shape[0], -1)
-    elif v.perm[-1] != len(v.shape) - 1:
-        v = b.arrange(v, tuple(range(len(v.shape))))
-    names = [v.name, b.const(w.name, weights)]
-    if bias is not None:
-        names.append(b.const(bias.name, bias.value))
-    [out] = b.node(c.name, FullyConnected(keep_num_dims=len(v.shape) != 2), names)
-    return Value(out, c.shape, v.perm)
+    return layers.linear(b, c.name, x, w.permute(1, 0), bias)
 
 
 ELEMENTWISE: dict[str, Handler] = {

@@ -5,44 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..ops.base import Op, Refuse
-from ..ops.conv2d import Conv2D
-from ..ops.depthwise_conv2d import DepthwiseConv2D
-from ..ops.transpose_conv import TransposeConv
-from .torch_aten import AtenCall, Handler, Result, avg_pool, image, max_pool
-from .torch_layout import NHWC, Builder, Const, Value
+from ..ops.base import Refuse
+from . import layers
+from .layout import Builder, Const, Value
+from .torch_aten import AtenCall, Handler, Result, avg_pool, max_pool
 
 
 def conv2d(b: Builder, c: AtenCall) -> Result:
     """aten::conv2d: grouped and depthwise too; padding as numbers, 'same' or 'valid'."""
-    v, weights = image(b, c.value("input"), "input"), c.const("weight")
-    groups, dilation = int(c.args["groups"]), c.pair("dilation")
-    _, group_c, kh, kw = (int(n) for n in weights.value.shape)
-    pads = _pads(c, (kh, kw), dilation)
-    if group_c == 1 and groups > 1:
-        # Filter i of torch belongs to input channel i / multiplier, as in TFLite.
-        op: Op = DepthwiseConv2D(c.pair("stride"), dilation, pads)
-        laid_out = weights.value.permute(1, 2, 3, 0)
-    else:
-        op = Conv2D(c.pair("stride"), dilation, pads)
-        laid_out = weights.value.permute(0, 2, 3, 1)
-    [out] = b.node(c.name, op, [v.name, b.const(weights.name, laid_out), *_bias(b, c)])
-    return Value(out, c.shape, NHWC)
+    weights, dilation = c.const("weight"), c.pair("dilation")
+    kh, kw = weights.array.shape[2:]
+    pads, groups = _pads(c, (kh, kw), dilation), int(c.args["groups"])
+    return layers.convolution(
+        b, c.name, c.value("input"), weights, _bias(c), c.pair("stride"), dilation, pads, groups
+    )
 
 
 def conv_transpose2d(b: Builder, c: AtenCall) -> Result:
     """aten::conv_transpose2d: torch's padding cuts the top and left of the result, its output size the rest."""
     if int(c.args["groups"]) != 1 or c.pair("dilation") != (1, 1):
         raise Refuse(f"it has groups {c.args['groups']} and dilation {c.args['dilation']}; 1 and 1 are supported")
-    v, weights = image(b, c.value("input"), "input"), c.const("weight")
-    op = TransposeConv((c.shape[2], c.shape[3]), c.pair("stride"), c.pair("padding"))
-    laid_out = b.const(weights.name, weights.value.permute(1, 2, 3, 0))
-    [out] = b.node(c.name, op, [v.name, laid_out, *_bias(b, c)])
-    return Value(out, c.shape, NHWC)
+    v, size = c.value("input"), (c.shape[2], c.shape[3])
+    return layers.transposed_convolution(
+        b, c.name, v, c.const("weight"), _bias(c), c.pair("stride"), size, c.pair("padding")
+    )
 
 
-def _bias(b: Builder, c: AtenCall) -> list[str]:
-    return [] if c.args["bias"] is None else [b.const(c.const("bias").name, c.const("bias").value)]
+def _bias(c: AtenCall) -> Const | None:
+    return None if c.args["bias"] is None else c.const("bias")
 
 
 def _pads(c: AtenCall, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -70,7 +60,7 @@ def _as_2d(handler: Handler, key: str) -> Handler:
             if name in args and not isinstance(args[name], str) and args[name] != []:
                 args[name] = [neutral, *(args[name] if isinstance(args[name], list | tuple) else [args[name]])]
         if isinstance(args.get("weight"), Const):
-            args["weight"] = replace(args["weight"], value=args["weight"].value.unsqueeze(2))
+            args["weight"] = replace(args["weight"], value=args["weight"].array[:, :, None])
         n, channels, length = c.shape
         out = handler(b, replace(c, args=args, shapes=((n, channels, 1, length),)))
         assert isinstance(out, Value)

@@ -45,6 +45,8 @@ def _chain(node: Node, nodes: list[Node], graph: Graph) -> list[int]:
         before = nodes[at]
         if len(before.outputs) != 1 or name in graph.outputs or len(graph.consumers(name)) != 1:
             return []
+        if graph.tensors[name].quant is not None:  # the model that came quantized rounds here
+            return []
         chain.append(at)
         if getattr(before.op, "activation", "") == "none" and "pool" not in before.op.name:
             return chain

@@ -43,8 +43,8 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
         raise DataError(f"tensor {missing[0]}", "has no range", "", "Calibrate this graph")
     graph = separate_fixed(graph)
     quants = activation_quants(graph, ranges)
-    tensors = {name: _quantized(graph.tensors[name], quant) for name, quant in quants.items()}
-    nodes = [_with_weights(n, graph, tensors) if n.op.name in WEIGHTED else n for n in graph.nodes]
+    tensors = {name: quantized(graph.tensors[name], quant) for name, quant in quants.items()}
+    nodes = [with_weights(n, graph, tensors) if n.op.name in WEIGHTED else n for n in graph.nodes]
     result = replace(graph, tensors=tensors).with_nodes(nodes)
     return require_integer(verify(result, "quantized"))
 
@@ -68,25 +68,29 @@ def _require_float(graph: Graph) -> None:
         raise UnsupportedError(graph.name, problems, remedy)
 
 
-def _quantized(t: Tensor, quant: Quant) -> Tensor:
+def quantized(t: Tensor, quant: Quant) -> Tensor:
     if t.data is None:
         return replace(t, dtype="int8", quant=quant)
     q = np.round(np.asarray(t.data, np.float64) / quant.scale[0]) + quant.zero_point[0]
     return constant(t.name, np.clip(q, -128, 127).astype(np.int8), quant)
 
 
-def _with_weights(node: Node, graph: Graph, tensors: dict[str, Tensor]) -> Node:
-    """Quantize the node's weights and bias into `tensors`, under names of its own where others share them."""
+def with_weights(node: Node, graph: Graph, tensors: dict[str, Tensor]) -> Node:
+    """Quantize the node's weights and bias into `tensors`, under names of its own where others share them.
+
+    Weights that carry a `Quant` (of a model that came quantized) keep its scales; others get the finest that fit."""
     weights, out = graph.tensors[node.inputs[1]], tensors[node.outputs[0]]
     bias = graph.tensors[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
     axis, in_scale = WEIGHTED[node.op.name], tensors[node.inputs[0]].scale
     real = np.asarray(weights.data, np.float64)
-    scales = weight_scales(real, axis, bias, in_scale, out.scale)
+    given = None if weights.quant is None else np.array(weights.quant.scale)
+    scales = weight_scales(real, axis, bias, in_scale, out.scale) if given is None else given
     along = scales.reshape([-1 if d == axis else 1 for d in range(real.ndim)])
     name = _own(weights.name, node, graph, tensors)
     zeros = (0,) * len(scales)
+    lowest = -127 if given is None else -128
     quant = Quant(tuple(scales.tolist()), zeros, axis if len(scales) > 1 else None)
-    tensors[name] = constant(name, np.clip(np.round(real / along), -127, 127).astype(np.int8), quant)
+    tensors[name] = constant(name, np.clip(np.round(real / along), lowest, 127).astype(np.int8), quant)
     if bias is None:
         return replace(node, inputs=(node.inputs[0], name))
     bias_name = _own(bias.name, node, graph, tensors)

@@ -7,11 +7,16 @@ from ..lower.dead_code import dead_code
 from ..lower.fold_batch_norm import fold_batch_norm
 from ..lower.fold_float import fold_float
 from ..lower.fuse_activation import fuse_activation
+from ..lower.fuse_bias import fuse_bias
+from ..lower.fuse_hard_swish import fuse_hard_swish
 from ..lower.fuse_padding import fuse_padding
 from ..lower.hybrid_weights import hybrid_weights
 from ..lower.identities import remove_identities
 
-PASSES = (hybrid_weights, remove_identities, fold_float, fold_batch_norm, fuse_padding, fuse_activation)
+PASSES = (
+    hybrid_weights, remove_identities, fold_float, fold_batch_norm, fuse_bias, fuse_padding, fuse_activation,
+    fuse_hard_swish,
+)  # fmt: skip
 
 
 def simplify(graph: Graph) -> Graph:

@@ -1,5 +1,6 @@
 """Where the dimensions of a torch value lie in memory: how NCHW becomes NHWC without moving a byte.
 
+Shared by the front ends whose models are NCHW: PyTorch (torch.py) and ONNX (onnx.py); "the module" is either's model.
 A `Value` remembers the shape that the module sees and the order in which its dimensions are stored. Permuting changes
 only that order; reshaping is free wherever the dimensions it merges lie one behind the other. Data is moved (a real
 TRANSPOSE) only where an operator needs an order that the value does not have.
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, Graph, Node, Tensor, constant
+from ..graph import Array, Graph, Node, Quant, Tensor, constant
 from ..ops.base import Op
 from ..ops.reshape import Reshape
 from ..ops.transpose import Transpose
@@ -44,10 +45,25 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Const:
-    """A parameter, a buffer, or what is computed from them alone: a torch tensor and its name."""
+    """A parameter, a buffer, or what is computed from them alone: a torch tensor or NumPy array, and its name.
+
+    `quant` says that the floats are scale * (q - zero point) for int8 numbers q: of a model that is quantized already.
+    """
 
     name: str
     value: Any
+    quant: Quant | None = None
+
+    @property
+    def array(self) -> Array:
+        return np.asarray(self.value.detach().cpu().numpy() if hasattr(self.value, "detach") else self.value)
+
+    def permute(self, *dims: int) -> Const:
+        """Dimension i of the result is dimension `dims[i]` of this constant."""
+        quant = self.quant
+        if quant is not None and quant.axis is not None:
+            quant = replace(quant, axis=dims.index(quant.axis))
+        return Const(self.name, self.array.transpose(dims), quant)
 
 
 class Builder:
@@ -71,11 +87,10 @@ class Builder:
         self.tensors[value.name] = Tensor(value.name, value.stored, "float32")
         return value
 
-    def const(self, base: str, data: Any) -> str:
-        """A constant from a torch tensor or array that is already in memory order; returns its name."""
-        array: Array = np.array(data.detach().cpu().numpy() if hasattr(data, "detach") else data, np.float32)
-        name = self.fresh(base)
-        self.tensors[name] = constant(name, array)
+    def const(self, c: Const) -> str:
+        """A constant that is already in memory order, as float32; returns its tensor's name."""
+        name = self.fresh(c.name)
+        self.tensors[name] = constant(name, np.array(c.array, np.float32), c.quant)
         return name
 
     def node(self, base: str, op: Op, ins: Sequence[str]) -> list[str]:
@@ -88,9 +103,32 @@ class Builder:
         self.nodes.append(Node(names[0], op, tuple(ins), tuple(names)))
         return names
 
-    def graph(self, name: str, inputs: Sequence[str], outputs: Sequence[str], notes: Sequence[str]) -> Graph:
-        graph = Graph(name, (), self.tensors, tuple(inputs), tuple(outputs), notes=tuple(notes))
-        return graph.with_nodes(self.nodes)
+    def value(self, name: str, perm: Shape, flat_of: tuple[Shape, Shape] | None = None) -> Value:
+        """The tensor `name`, whose memory dimension i is the module's dimension `perm[i]`, as the module sees it."""
+        stored = self.tensors[name].shape
+        return Value(name, tuple(stored[perm.index(d)] for d in range(len(perm))), perm, flat_of)
+
+    def output(self, v: Value) -> Value:
+        """A graph output: NHWC as it lies, or the module's own order; anything else would surprise."""
+        v = self.settle(v)
+        if v.perm != identity(v.shape) and v.perm != (NHWC if len(v.shape) == 4 else v.perm[:0]):
+            v = self.arrange(v, identity(v.shape))
+        return v
+
+    def rename(self, old: str, new: str) -> None:
+        """Call a tensor that a node writes `new`, which no tensor is called."""
+        renamed = replace(self.tensors[old], name=new)
+        self.tensors = {**{n: t for n, t in self.tensors.items() if n != old}, new: renamed}
+        for k, node in enumerate(self.nodes):
+            ins, outs = (tuple(new if n == old else n for n in names) for names in (node.inputs, node.outputs))
+            self.nodes[k] = replace(node, name=new if node.name == old else node.name, inputs=ins, outputs=outs)
+
+    def graph(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
+        """What has been built; its notes say how each input and output lies in memory."""
+        ends = (("input", inputs), ("output", outputs))
+        notes = tuple(f"{w} {v.name}: memory order {v.perm} of the module's {v.shape}" for w, vs in ends for v in vs)
+        ins, outs = (tuple(v.name for v in vs) for vs in (inputs, outputs))
+        return Graph(name, (), self.tensors, ins, outs, notes=notes).with_nodes(self.nodes)
 
     # ---- moving between layouts ---------------------------------------------------------------------------------
 
@@ -157,11 +195,12 @@ class Builder:
 
     def const_like(self, c: Const, v: Value) -> str:
         """A constant that broadcasts against `v` (of at least its rank), in v's order; returns its name."""
-        t = c.value.reshape((1,) * (len(v.shape) - c.value.dim()) + tuple(c.value.shape))
-        if v.flat_of is not None and t.shape[-1] > 1:
+        array = c.array.reshape((1,) * (len(v.shape) - c.array.ndim) + c.array.shape)
+        if v.flat_of is not None and array.shape[-1] > 1:
             shape, perm = v.flat_of
-            t = t.reshape(shape).permute(perm).reshape(1, -1)
-        return self.const(c.name, t.permute(v.perm))
+            array = array.reshape(shape).transpose(perm).reshape(1, -1)
+        quant = c.quant if c.quant is not None and c.quant.per_tensor else None
+        return self.const(Const(c.name, array.transpose(v.perm), quant))
 
 
 def identity(shape: Sequence[int]) -> Shape:

@@ -1,0 +1,240 @@
+"""ONNX operators with windows or weights: convolutions, pooling, resizing, matrix products, batch normalization."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..ops.base import Refuse
+from ..ops.window import MAX_SIDE, Pads, Pair, out_size, same_pads
+from . import layers
+from .layout import Builder, Const, Value
+from .onnx_ops import Handler, OnnxCall, Result
+
+
+def _spatial(b: Builder, v: Value) -> Value:
+    """(n, c, h, w), or (n, c, length) as maps of height 1."""
+    if len(v.shape) == 3:
+        return b.reshape(v, (*v.shape[:2], 1, v.shape[2]))
+    if len(v.shape) != 4:
+        raise Refuse(f"its input has the shape {v.shape}; three or four dimensions (n, c, h, w) are supported")
+    return v
+
+
+def _like(b: Builder, c: OnnxCall, v: Value) -> Value:
+    """The result with as many dimensions as the input has."""
+    return v if len(c.value().shape) == 4 else b.reshape(v, (*v.shape[:2], v.shape[3]))
+
+
+def _pair(c: OnnxCall, key: str, default: int = 1) -> Pair:
+    """A list attribute of one number a spatial dimension; height 1 where there is only a length."""
+    rank = len(c.value().shape) - 2
+    found = c.attr(key, list, [default] * rank)
+    if len(found) != rank or not all(0 <= n <= MAX_SIDE for n in found):
+        raise Refuse(f"its {key} is {found[:16]}; {rank} numbers up to {MAX_SIDE} are expected")
+    neutral = 0 if default == 0 else 1
+    return (found[0], found[1]) if rank == 2 else (neutral, found[0])
+
+
+def _explicit(c: OnnxCall) -> Pads:
+    """The attribute pads: all the beginnings, then all the ends."""
+    rank = len(c.value().shape) - 2
+    p = c.attr("pads", list, [0] * (2 * rank))
+    if len(p) != 2 * rank or not all(0 <= n <= MAX_SIDE for n in p):
+        raise Refuse(f"its pads are {p[:16]}; {2 * rank} numbers up to {MAX_SIDE} are expected")
+    return (p[0], p[2], p[1], p[3]) if rank == 2 else (0, 0, p[0], p[1])
+
+
+def _pads(c: OnnxCall, hw: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
+    auto = c.attr("auto_pad", str, "NOTSET")
+    if any(n < 1 for n in (*kernel, *stride, *dilation)):
+        raise Refuse(f"kernel {kernel}, stride {stride}, dilation {dilation}: each must be 1 or more")
+    if auto in ("NOTSET", ""):
+        return _explicit(c)
+    if auto == "VALID":
+        return (0, 0, 0, 0)
+    if auto not in ("SAME_UPPER", "SAME_LOWER"):
+        raise Refuse(f"its auto_pad is {auto}")
+    top, bottom, left, right = same_pads(hw, kernel, stride, dilation)
+    return (top, bottom, left, right) if auto == "SAME_UPPER" else (bottom, top, right, left)
+
+
+def _weights(c: OnnxCall) -> Const:
+    """[.][.][kh][kw], with kh 1 where there is only a length; kernel_shape must agree."""
+    w = c.const(1)
+    rank = len(c.value().shape)
+    if w.array.ndim != rank or rank not in (3, 4):
+        raise Refuse(f"weights {w.array.shape} do not fit an input {c.value().shape}")
+    stated = c.attr("kernel_shape", list, None)
+    if stated is not None and tuple(stated) != w.array.shape[2:]:
+        raise Refuse(f"its kernel_shape {stated[:16]} is not that of its weights {w.array.shape}")
+    return w if rank == 4 else replace(w, value=w.array[:, :, None])
+
+
+def conv(b: Builder, c: OnnxCall) -> Result:
+    v, w = _spatial(b, c.value()), _weights(c)
+    kernel, stride, dilation = (w.array.shape[2], w.array.shape[3]), _pair(c, "strides"), _pair(c, "dilations")
+    pads = _pads(c, (v.shape[2], v.shape[3]), kernel, stride, dilation)
+    groups = c.attr("group", int, 1)
+    return _like(b, c, layers.convolution(b, c.name, v, w, c.optional(2), stride, dilation, pads, groups))
+
+
+def conv_transpose(b: Builder, c: OnnxCall) -> Result:
+    v, w = _spatial(b, c.value()), _weights(c)
+    if c.attr("group", int, 1) != 1 or _pair(c, "dilations") != (1, 1):
+        raise Refuse("it is grouped or dilated; neither is supported")
+    if c.attr("auto_pad", str, "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in c.node.attrs:
+        raise Refuse("it gives auto_pad or output_shape, which runtimes read in two ways; give pads and output_padding")
+    stride, pads, extra = _pair(c, "strides"), _explicit(c), _pair(c, "output_padding", 0)
+    kernel, hw = w.array.shape[2:], v.shape[2:]
+    size = tuple((hw[k] - 1) * stride[k] + kernel[k] + extra[k] - pads[2 * k] - pads[2 * k + 1] for k in (0, 1))
+    out = layers.transposed_convolution(
+        b, c.name, v, w, c.optional(2), stride, (size[0], size[1]), (pads[0], pads[2])
+    )
+    return _like(b, c, out)
+
+
+def _windows(c: OnnxCall, v: Value) -> tuple[Pair, Pair, Pads]:
+    """Kernel, stride and padding of a pooling; refuses what rounding up adds."""
+    if _pair(c, "dilations") != (1, 1):
+        raise Refuse("it is dilated, which is not supported")
+    if any(c.node.outputs[1:]):
+        raise Refuse("its indices are used, which are not computed")
+    if "kernel_shape" not in c.node.attrs:
+        raise Refuse("its kernel_shape is missing")
+    kernel, stride = _pair(c, "kernel_shape"), _pair(c, "strides")
+    hw = (v.shape[2], v.shape[3])
+    pads = _pads(c, hw, kernel, stride, (1, 1))
+    if c.attr("ceil_mode", int, 0):
+        for n, k, s, (before, after) in zip(hw, kernel, stride, (pads[:2], pads[2:]), strict=True):
+            if out_size(n, k, s, 1, before, after) != -(-(n + before + after - k) // s) + 1:
+                raise Refuse("ceil_mode adds windows that reach beyond the padding; pad explicitly and leave it 0")
+    return kernel, stride, pads
+
+
+def max_pool(b: Builder, c: OnnxCall) -> Result:
+    v = _spatial(b, c.value())
+    return _like(b, c, layers.max_pool(b, c.name, v, *_windows(c, v)))
+
+
+def average_pool(b: Builder, c: OnnxCall) -> Result:
+    v = _spatial(b, c.value())
+    count_pads = bool(c.attr("count_include_pad", int, 0))
+    return _like(b, c, layers.avg_pool(b, c.name, v, *_windows(c, v), count_pads))
+
+
+def global_average_pool(b: Builder, c: OnnxCall) -> Result:
+    return _like(b, c, layers.global_mean(b, c.name, _spatial(b, c.value())))
+
+
+def global_max_pool(b: Builder, c: OnnxCall) -> Result:
+    return _like(b, c, layers.global_max(b, c.name, _spatial(b, c.value())))
+
+
+def resize(b: Builder, c: OnnxCall) -> Result:
+    """Nearest neighbour to whole multiples, where the rounding that is asked for repeats each pixel equally often."""
+    v, mode = c.value(), c.attr("mode", str, "nearest")
+    if mode != "nearest" or len(v.shape) != 4:
+        raise Refuse(f"its mode is {mode} on {len(v.shape)} dimensions; nearest on four is supported")
+    if "axes" in c.node.attrs:
+        raise Refuse("it names its axes; sizes or scales of all dimensions are supported")
+    if c.has(3):
+        size = c.ints(3)
+    else:
+        scales = c.const(2).array.ravel().tolist() if c.has(2) else []
+        if not all(0 < s <= MAX_SIDE for s in scales):
+            raise Refuse("its scales are not positive")
+        size = [math.floor(n * s) for n, s in zip(v.shape, scales, strict=False)]
+    if len(size) != 4 or tuple(size[:2]) != v.shape[:2] or not all(1 <= s <= MAX_SIDE for s in size):
+        raise Refuse(f"it resizes {v.shape} to {size[:16]}; height and width can be resized")
+    for n, s in zip(v.shape[2:], size[2:], strict=True):
+        _check_rounding(c, n, s)
+    return layers.upsample(b, c.name, v, (size[2], size[3]))
+
+
+def _check_rounding(c: OnnxCall, n: int, size: int) -> None:
+    """Raise Refuse unless output pixel i is input pixel i * n // size."""
+    coordinates = c.attr("coordinate_transformation_mode", str, "half_pixel")
+    rounding = c.attr("nearest_mode", str, "round_prefer_floor")
+    i = np.arange(size)
+    if coordinates == "asymmetric":
+        at = i * (n / size)
+    elif coordinates in ("half_pixel", "half_pixel_symmetric") or (coordinates == "pytorch_half_pixel" and size > 1):
+        at = (i + 0.5) * (n / size) - 0.5
+    elif coordinates == "align_corners":
+        at = i * ((n - 1) / max(size - 1, 1))
+    else:
+        raise Refuse(f"its coordinate_transformation_mode is {coordinates}")
+    rounded = {
+        "floor": np.floor(at),
+        "ceil": np.ceil(at),
+        "round_prefer_floor": np.ceil(at - 0.5),
+        "round_prefer_ceil": np.floor(at + 0.5),
+    }.get(rounding)
+    if rounded is None or (np.clip(rounded, 0, n - 1) != i * n // size).any():
+        remedy = "use asymmetric with floor"
+        raise Refuse(f"with {coordinates} and {rounding}, {n} to {size} repeats pixels unevenly; {remedy}")
+
+
+def matmul(b: Builder, c: OnnxCall) -> Result:
+    w = c.const(1)
+    if w.array.ndim != 2:
+        raise Refuse(f"its second factor has the shape {w.array.shape}; a matrix is supported")
+    return _linear(b, c, c.value(), w.permute(1, 0), None)
+
+
+def gemm(b: Builder, c: OnnxCall) -> Result:
+    v, w, bias = c.value(), c.const(1), c.optional(2)
+    if c.attr("transA", int, 0) or w.array.ndim != 2 or len(v.shape) != 2:
+        found = f"{v.shape}, transposed: {c.attr('transA', int, 0)}, and {w.array.shape}"
+        raise Refuse(f"its factors are {found}; rows, not transposed, and a matrix are supported")
+    w = w if c.attr("transB", int, 0) else w.permute(1, 0)
+    alpha, beta = c.attr("alpha", float, 1.0), c.attr("beta", float, 1.0)
+    if alpha != 1:
+        w = Const(w.name, w.array * np.float32(alpha))
+    if bias is not None:
+        out = w.array.shape[0]
+        if bias.array.size not in (1, out) or bias.array.shape[-1:] not in ((out,), (1,), ()):
+            raise Refuse(f"what it adds has the shape {bias.array.shape}; one number an output is supported")
+        added = np.broadcast_to(bias.array.ravel() * np.float32(beta), (out,)).copy()
+        bias = Const(bias.name, added, bias.quant if beta == 1 else None)
+    return _linear(b, c, v, w, bias)
+
+
+def _linear(b: Builder, c: OnnxCall, v: Value, w: Const, bias: Const | None) -> Value:
+    if len(v.shape) < 2 or v.shape[-1] != w.array.shape[1]:
+        raise Refuse(f"its factors {v.shape} and {_text(w.array.shape[::-1])} do not fit each other")
+    return layers.linear(b, c.name, v, w, bias)
+
+
+def _text(shape: Sequence[int]) -> str:
+    return f"({', '.join(map(str, shape))})"
+
+
+def batch_normalization(b: Builder, c: OnnxCall) -> Result:
+    if c.attr("training_mode", int, 0):
+        raise Refuse("it normalizes by the batch's own statistics; export the model in evaluation mode")
+    v = c.value()
+    vectors = (c.const(1), c.const(2), c.const(3), c.const(4))
+    if len(v.shape) < 2 or any(t.array.shape != v.shape[1:2] for t in vectors):
+        raise Refuse(f"its statistics do not fit the channels of {v.shape}")
+    epsilon = c.attr("epsilon", float, 1e-5)
+    if not (vectors[3].array.astype(np.float64) + epsilon > 0).all():
+        raise Refuse("one of its variances is negative")
+    return layers.batch_norm(b, c.name, v, vectors, epsilon)
+
+
+HANDLERS: dict[str, Handler] = {
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "AveragePool": average_pool,
+    "GlobalAveragePool": global_average_pool,
+    "MatMul": matmul,
+    "Gemm": gemm,
+    "BatchNormalization": batch_normalization,
+}
+SELECTIONS: dict[str, Handler] = {"MaxPool": max_pool, "GlobalMaxPool": global_max_pool, "Resize": resize}
+"""Operators that pick elements: like those that move them, they take quantized integers as they take floats."""

@@ -1,0 +1,152 @@
+"""A float Graph that says of its tensors how they are quantized -> a quantized Graph: for models that come quantized.
+
+A float32 tensor is marked by its `quant`: its values are on that grid (QDQ models of ONNX). The integers of constants
+are recovered exactly; what lies between two marks is done in integers, with a QUANTIZE wherever an operator needs
+tensors alike and the marks say otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import UnsupportedError
+from ..graph import Graph, Node, Quant, Tensor, verify
+from ..lower.calls import require_integer
+from ..ops.quantize import Quantize
+from ..ops.reshape import Reshape
+from .post_training import quantized, with_weights
+from .scales import FIXED, WEIGHTED, affine, shares, values_of
+from .simplify import simplify
+
+_BOUNDED = {"relu6": affine(0.0, 6.0), "relu_n1_to_1": affine(-1.0, 1.0)}
+_KEEPS = ("reshape", "transpose", "resize_nearest_neighbor", "pad", "concatenation")
+"""Operators whose output holds every value of their inputs."""
+_MONOTONE = ("max_pool2d", "maximum", "minimum", "relu")
+"""Operators that give the same when their inputs are clamped to the output's range first."""
+_GATHERS = ("concatenation", "maximum", "minimum")
+"""Operators that need several inputs alike: those are brought to the output's quantization."""
+
+
+def is_marked(graph: Graph) -> bool:
+    """Whether any tensor that is computed in floats says how it is quantized."""
+    return any(t.quant is not None and t.dtype == "float32" for t in graph.tensors.values() if not t.is_const)
+
+
+def quantize_marked(graph: Graph) -> Graph:
+    """Integers throughout.
+
+    Returns: a Graph verified as "quantized" whose every node passes its `check`; inputs and outputs are int8.
+    Raises: UnsupportedError listing every tensor whose quantization is neither given nor follows from others and all
+        weights that int8 cannot hold, or all nodes that cannot be executed in integers.
+    """
+    graph = simplify(graph)
+    quants = _spread(graph)
+    problems = _problems(graph, quants)
+    if problems:
+        remedy = "Quantize the whole model (activations and weights, int8 or uint8), or calibrate the float model here"
+        raise UnsupportedError(graph.name, problems, remedy)
+    tensors = {n: quantized(t, quants[n]) for n, t in graph.tensors.items() if n in quants and not t.is_const}
+    nodes = [made for node in graph.nodes for made in _integer(node, graph, tensors)]
+    return require_integer(verify(replace(graph, tensors=tensors).with_nodes(nodes), "quantized"))
+
+
+def _spread(graph: Graph) -> dict[str, Quant]:
+    """The quantization of every activation for which it is given or follows."""
+    known = {n: t.quant for n, t in graph.tensors.items() if t.quant is not None and not t.is_const}
+    for node in graph.nodes:
+        quant = FIXED.get(node.op.name) or _BOUNDED.get(getattr(node.op, "activation", "none"))
+        if quant is not None and not shares(node.op):
+            known.setdefault(node.outputs[0], quant)
+    # Forwards, then backwards: an operator that moves elements keeps their quantization, and a mean stays in its range.
+    before = -1
+    while before != len(known):
+        before = len(known)
+        for node in graph.nodes:
+            if shares(node.op) or node.op.name == "mean":
+                sources = [known[n] for n in values_of(node) if n in known]
+                if sources and len(sources) == len([n for n in values_of(node) if not graph.tensors[n].is_const]):
+                    for name in node.outputs:
+                        known.setdefault(name, _union(sources))
+        for node in reversed(graph.nodes):
+            for name in values_of(node) if node.outputs[0] in known else ():
+                alone = len(graph.consumers(name)) == 1 and name not in graph.outputs
+                if node.op.name in _KEEPS or (alone and node.op.name in _MONOTONE):
+                    known.setdefault(name, known[node.outputs[0]])
+    return {n: q for n, q in known.items() if not graph.tensors[n].is_const}
+
+
+def _union(quants: list[Quant]) -> Quant:
+    """The one quantization there is, or one that covers all the ranges."""
+    if len(set(quants)) == 1:
+        return quants[0]
+    ends = [q.scale[0] * (v - q.zero_point[0]) for q in quants for v in (-128, 127)]
+    return affine(min(ends), max(ends))
+
+
+def _problems(graph: Graph, quants: Mapping[str, Quant]) -> list[str]:
+    computed = [*graph.inputs, *(n for node in graph.nodes for n in node.outputs)]
+    found = [f"{n}: no QuantizeLinear says how it is quantized" for n in computed if n not in quants]
+    for node in graph.nodes:
+        if node.op.name in WEIGHTED:
+            weights = graph.tensors[node.inputs[1]]
+            reason = _unfit(weights, WEIGHTED[node.op.name])
+            if reason:
+                found.append(f"{node.op.name} ({node.name}): {reason}")
+    return found
+
+
+def _unfit(weights: Tensor, axis: int) -> str:
+    """Why weights have no int8 numbers at one scale a channel and no zero point, or an empty string."""
+    q = weights.quant
+    if weights.data is None or q is None:
+        return "its weights are not quantized constants"
+    if not q.per_tensor and q.axis != axis:
+        return "its weights are quantized along another dimension than their output channels"
+    scale = np.array(q.scale, np.float64)
+    along = scale.reshape([-1 if d == axis else 1 for d in range(weights.data.ndim)]) if scale.size > 1 else scale
+    integers = np.round(weights.data / along)
+    if integers.size and (integers.min() < -128 or integers.max() > 127):
+        return "its weights have a zero point that puts them outside int8; quantize weights symmetrically"
+    return ""
+
+
+def _integer(node: Node, graph: Graph, tensors: dict[str, Tensor]) -> list[Node]:
+    """The node in integers, with a QUANTIZE before or after it where the marks ask for one."""
+    if node.op.name in WEIGHTED:
+        return [with_weights(node, graph, tensors)]
+    before: list[Node] = []
+    out = tensors[node.outputs[0]]
+    ins: list[str] = []
+    for k, name in enumerate(node.inputs):
+        t = graph.tensors[name] if name else None
+        if t is not None and t.is_const and name in values_of(node):
+            quant = out.quant if shares(node.op) else t.quant
+            name = f"{name}:{node.name}:{k}"
+            assert t.data is not None
+            values = affine(float(t.data.min()), float(t.data.max())) if quant is None else quant
+            tensors[name] = replace(quantized(t, values), name=name)
+        elif node.op.name in _GATHERS and name and tensors[name].quant != out.quant:
+            copy = f"{name}:{node.name}:{k}"
+            tensors[copy] = replace(tensors[name], name=copy, quant=out.quant)
+            before.append(Node(copy, Quantize(), (name,), (copy,)))
+            name = copy
+        ins.append(name)
+    node = replace(node, inputs=tuple(ins))
+    if isinstance(node.op, Reshape) and tensors[ins[0]].shape == out.shape and tensors[ins[0]].quant != out.quant:
+        return [Node(node.name, Quantize(), node.inputs, node.outputs)]
+    fixed = FIXED.get(node.op.name)
+    wanted = fixed or (tensors[ins[0]].quant if shares(node.op) and node.op.name not in _GATHERS else None)
+    after: list[Node] = []
+    outputs: list[str] = []
+    for name in node.outputs:
+        t = tensors[name]
+        if wanted is not None and t.quant != wanted:
+            raw = f"{name}:raw"
+            tensors[raw] = replace(t, name=raw, quant=wanted)
+            after.append(Node(name, Quantize(), (raw,), (name,)))
+            name = raw
+        outputs.append(name)
+    return [*before, replace(node, outputs=tuple(outputs)), *after]
