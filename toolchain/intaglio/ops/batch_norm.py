@@ -30,7 +30,7 @@ class BatchNorm(Op):
         return [(x.shape, x.dtype)]
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
-        return ["batch normalization is float: it is folded into weights when the model is quantized (calibrate it)"]
+        return ["batch normalization is folded into weights first: see quantize/simplify.py"]
 
     def forward(self, *xs: Any) -> Any:
         x, gamma, beta, mean, variance = xs
