@@ -139,6 +139,16 @@ def test_a_float_model_becomes_float32_c():
     assert "float32 is not bit-exact" in " ".join(ok("profile", "out").split())
 
 
+def test_layers_kept_in_float():
+    args = ("--calibrate", "floats.npz", "--board", "host", "--no-build", "-o", "out")
+    [layer] = (n.name for n in tiny_models.floats().nodes)
+    out = ok("compile", "floats.tflite", *args, "--keep-float", layer)
+    assert "int8" in out and Path("out/kernels/fully_connected_f32.c").is_file()
+    assert f"Allowed: {layer}" in fails("compile", "floats.tflite", *args[:-1], "out2", "--keep-float", "nothing")
+    err = fails("compile", "floats.tflite", "--board", "host", "-o", "out2", "--keep-float", layer)
+    assert "without --calibrate" in err
+
+
 def test_a_wrong_float32_kernel_is_found():
     ok("compile", "floats.tflite", "--board", "host", "-o", "out")
     kernel = Path("out/kernels/fully_connected_f32.c")

@@ -5,20 +5,32 @@
 #include "clamp_f32.h"
 #include "taps.h"
 
+static float dot(const float *in, const float *weights, int32_t length)
+{
+    float sum = 0.0f;
+    for (int32_t i = 0; i < length; i++) {
+        sum += weights[i] * in[i];
+    }
+    return sum;
+}
+
 /* One output without its bias: `in` and `filter` point at the first tap inside the input, which has `rows` x `columns`
  * of them. */
 static float window_sum(const float *in, const float *filter, int32_t rows, int32_t columns,
                         const itg_conv2d_f32_params *p)
 {
     const int32_t channels = p->group_in_c;
+    const int32_t row_step = p->dilation_h * p->in_w * p->in_c;
+    const int32_t column_step = p->dilation_w * p->in_c;
+    /* Neighbouring taps that lie side by side in memory, as in the filter, are one run a row. */
+    const int32_t run = column_step == channels ? columns * channels : channels;
+    const int32_t runs = column_step == channels ? 1 : columns;
     float sum = 0.0f;
     for (int32_t ky = 0; ky < rows; ky++) {
-        for (int32_t kx = 0; kx < columns; kx++) {
-            const float *pixel = in + (ky * p->dilation_h * p->in_w + kx * p->dilation_w) * p->in_c;
-            const float *tap = filter + (ky * p->kernel_w + kx) * channels;
-            for (int32_t c = 0; c < channels; c++) {
-                sum += tap[c] * pixel[c];
-            }
+        const float *row = in + ky * row_step;
+        const float *taps = filter + ky * p->kernel_w * channels;
+        for (int32_t kx = 0; kx < runs; kx++) {
+            sum += dot(row + kx * column_step, taps + kx * channels, run);
         }
     }
     return sum;

@@ -38,7 +38,8 @@ def _computed(node: Node, tensors: Mapping[str, Tensor]) -> list[Array] | None:
     ins = [tensors[n] if n else None for n in node.inputs]
     if type(node.op).reference is not Op.reference:
         outs = [tensors[n] for n in node.outputs]
-        return node.op.reference([None if t is None else t.data for t in ins], ins, outs)
+        with np.errstate(all="ignore"):  # constants that overflow are refused later, by name
+            return node.op.reference([None if t is None else t.data for t in ins], ins, outs)
     if type(node.op).forward is Op.forward:
         return None
     from ..train.float_run import torch_module
