@@ -1,7 +1,7 @@
 """Models on their way to a board: loaded, quantized, written as a folder of C, opened again and built.
 
-A compiled folder holds, beside the C, the quantized model itself (model.tflite): so that running it can be compared
-with the reference, and it can be compiled again for another board.
+A compiled folder holds, beside the C, the model itself as it is executed (model.tflite): so that running it can be
+compared with the reference, and it can be compiled again for another board.
 """
 
 from __future__ import annotations

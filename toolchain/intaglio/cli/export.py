@@ -1,4 +1,4 @@
-"""`intaglio export`: a quantized model as a file for others."""
+"""`intaglio export`: a model as a file for others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def export(
     method: common.CalibrationMethod = "minmax",
     keep_float: common.KeepFloat = None,
 ) -> None:
-    """Write a quantized model as a .tflite that LiteRT and TFLM load."""
+    """Write a model, as it is or quantized, as a .tflite that LiteRT and TFLM load."""
     from .. import files, package
     from ..emit.tflite import write
 
