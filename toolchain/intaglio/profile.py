@@ -75,12 +75,12 @@ class Report:
     """The run that the figures come from."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `intaglio profile --json`: the schema in DESIGN.md."""
+        """The JSON of `intaglio profile --json`: the schema in DESIGN.md; `relative_error` for float32 alone."""
         return {
             "model": self.model,
             "board": self.board,
             "bit_exact": self.bit_exact,
-            "relative_error": self.relative_error,
+            **({} if self.relative_error is None else {"relative_error": self.relative_error}),
             "latency": _plain(self.latency),
             "memory": _plain(self.memory),
             "layers": [_plain(layer) for layer in self.layers],
