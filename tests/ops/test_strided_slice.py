@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from floats import check_forward
 from harness import act, check_cases, graph_of
-from reading import AsWritten, refusal
+from reading import AsWritten, check_written, refusal
 
 from intaglio.emit import tflite as writer
 from intaglio.frontends import tflite as reader
@@ -124,6 +124,21 @@ def test_slice(begin, size, reason):
     written = TfliteOp("SLICE", ("x", np.array(begin, np.int32), np.array(size, np.int32)), "SliceOptions")
     found = refusal([x], [replace(x, name="y", shape=(2, 3))], written)
     assert reason in found and bool(reason) == bool(found)
+
+
+def sliced(rng):
+    shape = [int(d) for d in rng.integers(1, 8, int(rng.integers(1, 5)))]
+    begin = [int(rng.integers(0, d)) for d in shape]
+    size = [int(rng.integers(1, d - b + 1)) for d, b in zip(shape, begin, strict=True)]
+    x = act(rng, "x", shape)
+    # -1 stands for all that is left.
+    asked = [-1 if b + n == d and rng.random() < 0.3 else n for d, b, n in zip(shape, begin, size, strict=True)]
+    written = TfliteOp("SLICE", ("x", np.array(begin, np.int32), np.array(asked, np.int32)), "SliceOptions")
+    return [x], [replace(x, name="y", shape=tuple(size))], written
+
+
+def test_slices_match_oracle():
+    check_written(sliced, 200)
 
 
 def test_float_meaning():

@@ -103,7 +103,7 @@ def random_graph(rng: np.random.Generator, states: int = 0) -> Graph:
 
 
 def test_stateless_graphs():
-    check_cases(random_graph, 150, judge=False)
+    check_cases(random_graph, 200, judge=False)
 
 
 def test_outputs_that_nodes_make_match_the_oracle():
@@ -112,12 +112,12 @@ def test_outputs_that_nodes_make_match_the_oracle():
         made = tuple(n for n in graph.outputs if graph.producer(n) is not None) or (graph.nodes[-1].outputs[0],)
         return replace(graph, outputs=made).with_nodes(graph.nodes, graph.tensors)
 
-    check_cases(case, 40, seed=2)
+    check_cases(case, 200, seed=2)
 
 
 def test_state_is_kept_from_one_inference_to_the_next():
     graphs = [
-        replace(random_graph(np.random.default_rng([7, i]), states=1 + i % 3), name=f"case_{i}") for i in range(80)
+        replace(random_graph(np.random.default_rng([7, i]), states=1 + i % 3), name=f"case_{i}") for i in range(200)
     ]
     feeds = [inputs_for(g, np.random.default_rng(i), random=6) for i, g in enumerate(graphs)]
     expected = [numpy_reference(g, rows) for g, rows in zip(graphs, feeds, strict=True)]
@@ -126,7 +126,7 @@ def test_state_is_kept_from_one_inference_to_the_next():
 
 def test_state_survives_the_writer_and_the_oracle_agrees():
     graphs, feeds = [], []
-    for i in range(30):
+    for i in range(200):
         graph = random_graph(np.random.default_rng([8, i]), states=1)
         made = tuple(n for n in graph.outputs if graph.producer(n) is not None)
         if not made:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -191,16 +192,25 @@ _PORT = {
 def _compile_all(target: Target, sources: Sequence[Path], out: Path, flags: Sequence[str]) -> list[Path]:
     out.mkdir()
     objects = [out / f"{i}-{source.stem}.o" for i, source in enumerate(sources)]
+    stop = threading.Event()
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        list(pool.map(lambda source, obj: _compile(target, source, obj, flags), sources, objects))
+        jobs = [pool.submit(_compile, target, s, o, flags, stop) for s, o in zip(sources, objects, strict=True)]
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            # The first error, or Ctrl-C: leaving the block waits for the compilers, so they are ended.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return objects
 
 
-def _compile(target: Target, source: Path, obj: Path, flags: Sequence[str]) -> None:
-    outcome = tools.call(compile_command(target, source, obj, flags), timeout=_COMPILE_SECONDS)
+def _compile(target: Target, source: Path, obj: Path, flags: Sequence[str], stop: threading.Event) -> None:
+    outcome = tools.call(compile_command(target, source, obj, flags), timeout=_COMPILE_SECONDS, stop=stop)
     if outcome.code != 0 and target.gcc.fallback_flags:
         command = compile_command(target, source, obj, [*flags, *target.gcc.fallback_flags])
-        outcome = tools.call(command, timeout=_COMPILE_SECONDS)
+        outcome = tools.call(command, timeout=_COMPILE_SECONDS, stop=stop)
     if outcome.code != 0:
         raise _refused(f"{source.name} ({target.gcc.program})", "does not compile", outcome)
 

@@ -63,7 +63,7 @@ def first_layer(graph: Graph, board: Board, inputs: Sequence[Array]) -> str:
         for name in node.outputs:
             k = results.index(name)
             if got[k].tobytes() != want[k].tobytes():
-                return f"The first layer that differs is {layer_name(node)} ({node.op.name}), on {where.name}"
+                return f"The first layer that differs is {layer_name(node.name)} ({node.op.name}), on {where.name}"
     return (
         f"No layer differs on {where.name} when the C is generated again with all results kept: the C was changed by "
         "hand, or a result is overwritten before it is read"

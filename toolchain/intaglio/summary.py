@@ -102,7 +102,7 @@ def _layer(node: Node, graph: Graph, is_float: bool, counted: set[str]) -> Layer
     hybrid = is_float and not unsupported and any(t is not None and t.dtype != "float32" for t in ins)
     problems = [] if hybrid else node.op.check(ins, outs)
     return LayerSummary(
-        name=layer_name(node),
+        name=layer_name(node.name),
         op=node.op.kind if isinstance(node.op, Unsupported) else node.op.name,
         inputs=tuple(t.shape for t in flowing),
         outputs=tuple(t.shape for t in outs),

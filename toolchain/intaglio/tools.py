@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +56,10 @@ def install_line(program: str) -> str:
     return f"sudo apt-get install {APT.get(program, program)}"
 
 
-def call(command: Sequence[str | Path], *, cwd: Path | None = None, timeout: float) -> Outcome:
-    """Run a program to its end, or kill it and its children after `timeout` seconds.
+def call(
+    command: Sequence[str | Path], *, cwd: Path | None = None, timeout: float, stop: threading.Event | None = None
+) -> Outcome:
+    """Run a program to its end, or kill it and its children after `timeout` seconds or once `stop` is set.
 
     stdout and stderr come back as one text. Raises ToolError when it cannot be started.
     """
@@ -74,10 +78,11 @@ def call(command: Sequence[str | Path], *, cwd: Path | None = None, timeout: flo
         except OSError as error:
             raise ToolError(str(command[0]), f"cannot be started ({error.strerror})", "", "Reinstall it") from error
         code: int | None = None
+        deadline = time.monotonic() + timeout
         try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            pass
+            while code is None and time.monotonic() < deadline and not (stop is not None and stop.is_set()):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = process.wait(min(0.2, max(0.0, deadline - time.monotonic())))
         finally:
             if code is None:
                 with contextlib.suppress(ProcessLookupError):

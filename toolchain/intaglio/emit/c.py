@@ -213,8 +213,8 @@ class _Source:
         shapes = [_dims(t.shape) for t in self.graph.ins(node)[:1] if t is not None]
         shapes += [_dims(t.shape) for t in self.graph.outs(node)]
         macs = node.op.macs(self.graph.ins(node), self.graph.outs(node))
-        where = "" if node.calls else ", no code"
-        return f"{_comment(node.name)}: {node.op.name} {' -> '.join(shapes)}, {macs:,} MACs{where}"
+        cost = f", {macs:,} MACs" if macs else "" if node.calls else ", no code"
+        return f"{_comment(node.name)}: {node.op.name} {' -> '.join(shapes)}{cost}"
 
     def argument(self, a: Arg, i: int, node: Node, suffix: str) -> str:
         if isinstance(a, Buf):
@@ -306,7 +306,7 @@ def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sou
     """What intaglio.json says of the folder."""
     layers = tuple(
         Layer(
-            name=layer_name(n),
+            name=layer_name(n.name),
             op=n.op.name,
             macs=n.op.macs(graph.ins(n), graph.outs(n)),
             line=lines.get(i),
@@ -322,15 +322,15 @@ def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sou
         arena_bytes=graph.arena_bytes or 0,
         weight_bytes=weight_bytes,
         state_bytes=sum(t.nbytes for t in graph.states()),
-        peak=graph.peak,
+        peak=layer_name(graph.peak),
         layers=layers,
         sources=tuple(sources),
     )
 
 
-def layer_name(node: Node) -> str:
+def layer_name(name: str) -> str:
     """A node's name without the list of fused names that TensorFlow appends."""
-    return node.name.split(";")[0]
+    return name.split(";")[0]
 
 
 def port_of(t: Tensor) -> Port:
@@ -371,7 +371,7 @@ def _dims(shape: Sequence[int]) -> str:
 
 def _comment(text: str) -> str:
     """Text from a model file made safe for a C comment: printable ASCII, no comment marks, no trigraphs."""
-    clean = "".join(c if " " <= c <= "~" else "?" for c in text.split(";")[0])
+    clean = "".join(c if " " <= c <= "~" else "?" for c in layer_name(text))
     clean = re.sub(r"\?{2,}", "?", clean).replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
     return clean[:120]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import tempfile
 from pathlib import Path
 
-from .. import assets, tools
+from .. import assets, files, tools
 from ..boards import QemuSystemRunner, QemuUserRunner
 from ..build import Firmware, symbols
 from ..errors import BuildError, OutputError, RunError, ToolError
@@ -28,7 +27,7 @@ def plugin(qemu: str = "qemu-system-arm") -> Path:
     version = 1 if tools.major_version(qemu) < _API_CHANGED_IN else 2
     flags = ["-std=c99", "-O2", "-shared", "-fPIC", f"-DITG_PLUGIN_VERSION={version}"]
     key = hashlib.sha256("\0".join([platform.machine(), *flags]).encode() + source.read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "intaglio"
+    cache = files.cache_folder()
     path = cache / f"qemu_count-{key}.so"
     if path.is_file():
         return path
