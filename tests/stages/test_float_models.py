@@ -73,6 +73,12 @@ def test_real_models_equal_litert_within_rounding(name):
     assert relative_error(got, [np.stack(want)]) < 1e-4
 
 
+def test_inspect_says_that_batch_norms_compile():
+    module, shape = model("bn_alone")
+    graph = frontend.load(module, torch.zeros(1, *shape), "normed")
+    assert not intaglio.inspect(graph).problems
+
+
 # ---- partial quantization ---------------------------------------------------------------------------------------
 
 
