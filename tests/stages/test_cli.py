@@ -127,6 +127,35 @@ def test_compile_without_firmware_and_again():
 
 
 @need_gcc
+def test_a_float_model_becomes_float32_c():
+    out = ok("compile", "floats.tflite", "--board", "host", "-o", "out")
+    assert "float32" in out and "--calibrate" in out
+    ok("run", "out", "--inputs", "floats.npz", "--outputs", "y.npz")
+    graph = tiny_models.floats()
+    want = np.load("floats.npz")["x"] @ graph.tensors["w"].data.T
+    assert np.allclose(np.load("y.npz")["y"].reshape(want.shape), want, rtol=1e-5, atol=1e-6)
+    report = json.loads(ok("profile", "out", "--json", "-"))
+    assert report["bit_exact"] is None and 0 <= report["relative_error"] < 1e-6
+    assert "float32 is not bit-exact" in " ".join(ok("profile", "out").split())
+
+
+def test_layers_kept_in_float():
+    args = ("--calibrate", "floats.npz", "--board", "host", "--no-build", "-o", "out")
+    [layer] = (n.name for n in tiny_models.floats().nodes)
+    out = ok("compile", "floats.tflite", *args, "--keep-float", layer)
+    assert "int8" in out and Path("out/kernels/fully_connected_f32.c").is_file()
+    assert f"Allowed: {layer}" in fails("compile", "floats.tflite", *args[:-1], "out2", "--keep-float", "nothing")
+    err = fails("compile", "floats.tflite", "--board", "host", "-o", "out2", "--keep-float", layer)
+    assert "without --calibrate" in err
+
+
+def test_a_wrong_float32_kernel_is_found():
+    ok("compile", "floats.tflite", "--board", "host", "-o", "out")
+    kernel = Path("out/kernels/fully_connected_f32.c")
+    kernel.write_text(kernel.read_text().replace("w[i] * row[i]", "w[i]"))
+    assert "differs from the reference" in fails("profile", "out")
+
+
 def test_run_on_the_host_integers_and_floats():
     graph = reader.parse(Path("image.tflite").read_bytes(), "image", "image")
     x = np.load("x.npz")["x"]
@@ -294,7 +323,6 @@ def test_models_that_are_none():
 def test_models_that_are_not_taken():
     err = fails("compile", "unsupported.tflite", "--board", "host", "-o", "out")
     assert "ELU" in err and "RFFT2D" in err
-    assert "--calibrate" in fails("compile", "floats.tflite", "--board", "host", "-o", "out")
     err = fails("compile", "big.tflite", "--board", "qemu-microbit", "-o", "out")
     assert "does not fit in RAM" in err and "16,384" in err and "input and output buffers" in err
 

@@ -26,7 +26,7 @@ SHARDS = 4
 SECONDS = 5.0
 MEGABYTES = 1500
 
-HANDMADE = {make.__name__: make for make in tiny_models.ALL}
+HANDMADE = {make.__name__: make for make in (*tiny_models.ALL, tiny_models.floats)}
 
 
 def mutate(data: bytes, places: np.ndarray, rng: np.random.Generator) -> bytes:

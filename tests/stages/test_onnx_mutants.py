@@ -9,8 +9,9 @@ import test_mutants
 from intaglio import pipeline
 from intaglio.errors import IntaglioError
 from intaglio.frontends import onnx as frontend
+from intaglio.graph import float_model
 from intaglio.quantize.simplify import simplify
-from intaglio.summary import float_model, summarize
+from intaglio.summary import summarize
 
 MUTANTS = 400
 """Of each model and kind of damage: 2,400 in all."""

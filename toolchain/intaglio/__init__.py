@@ -1,4 +1,5 @@
-"""intaglio engraves neural networks into firmware: models of TFLite, ONNX and PyTorch to plain, exact C for a board.
+"""intaglio engraves neural networks into firmware: models of TFLite, ONNX and PyTorch to plain C for one board,
+byte-exact in integers.
 
 The public API: the verbs of the command line as functions. `model` is a .tflite or .onnx file, a folder that
 `compile` wrote, or a Graph; `board` is a name from `intaglio boards` or a folder with a board.toml. Bad input raises
@@ -60,19 +61,24 @@ def inspect(model: Model) -> Summary:
 
 
 def to_int8(
-    model: Model, data: Mapping[str, Array] | Array, method: Literal["minmax", "percentile"] = "minmax"
+    model: Model,
+    data: Mapping[str, Array] | Array,
+    method: Literal["minmax", "percentile"] = "minmax",
+    keep_float: Sequence[str] = (),
 ) -> Graph:
     """A float model, quantized. `data`: representative float inputs, [n, ...], by input name or as one array.
 
-    Raises DataError for data that does not fit the model, ToolError without PyTorch.
+    `keep_float`: names of layers, or patterns (`*softmax*`), that stay in float32.
+    Raises DataError for data that does not fit the model or an unknown layer, ToolError without PyTorch.
     """
     from .quantize.post_training import post_training
 
-    return post_training(load(model), data, method)
+    return post_training(load(model), data, method, keep_float=keep_float)
 
 
 def compile(model: Model, board: str | os.PathLike[str], out: str | os.PathLike[str], build: bool = True) -> Compiled:
-    """Write a quantized model as a folder of C for a board, and firmware.elf unless `build` is false.
+    """Write a model as a folder of C for a board, and firmware.elf unless `build` is false. A float model becomes
+    float32 C: `to_int8` quantizes it first.
 
     Raises UnsupportedError, FitError, BuildError, ToolError, BoardError, OutputError; then nothing is written.
     """
@@ -108,18 +114,20 @@ def measure(
     timeout: float = 600.0,
     qemu_args: Sequence[str] = (),
 ) -> Report:
-    """`intaglio profile`: instructions, memory, and whether every byte equals the reference. (`intaglio.profile` is a
-    module.) Without inputs, seeded random ones are taken. Raises as `run`.
+    """`intaglio profile`: instructions, memory, and whether every byte equals the reference (of a float model: by what
+    it differs). (`intaglio.profile` is a module.) Without inputs, seeded random ones are taken. Raises as `run`.
     """
-    from . import arrays, boards, interpret, package, profile
+    from . import arrays, boards, interpret, package, pipeline, profile
+    from .graph import computes_in_float
 
     found = boards.load(board)
-    graph = load(model)
+    graph = pipeline.executable(load(model))
     ports = package.ports(graph)[0]
     batch = arrays.random_batch(ports, 4) if inputs is None else arrays.batch(_named(inputs), ports, "inputs")
     with package.prepared(_path(model), found, graph) as firmware:
         want = interpret.run(graph, batch.arrays)
-        return profile.profile(firmware, batch.arrays, want, timeout=timeout, qemu_args=qemu_args)
+        exact = not computes_in_float(graph)
+        return profile.profile(firmware, batch.arrays, want, exact=exact, timeout=timeout, qemu_args=qemu_args)
 
 
 def export(model: Model, tflite: str | os.PathLike[str]) -> None:

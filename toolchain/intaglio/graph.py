@@ -158,6 +158,21 @@ class Graph:
         return sum(n.op.macs(self.ins(n), self.outs(n)) for n in self.nodes)
 
 
+def float_model(graph: Graph) -> bool:
+    """Whether nothing in it is quantized: every tensor that is computed is float32."""
+    return all(t.dtype == "float32" for t in graph.tensors.values() if not t.is_const)
+
+
+def computes_in_float(graph: Graph) -> bool:
+    """Whether an operator computes float32 from float32: results then depend on the order of sums, so the compiler."""
+    return any(
+        t is not None and t.dtype == "float32"
+        for n in graph.nodes
+        if n.op.name not in ("quantize", "dequantize")
+        for t in (*graph.ins(n), *graph.outs(n))
+    )
+
+
 def constant(name: str, data: Array, quant: Quant | None = None) -> Tensor:
     """A constant tensor; the array is made contiguous and read-only."""
     data = np.asarray(data, order="C")
@@ -181,7 +196,8 @@ def verify(graph: Graph, stage: Stage) -> Graph:
 
     Always: names resolve, nodes are in execution order, each tensor is written once, shapes are what the operators
     say, constants match their shape and dtype, per-channel quantization has one entry a channel.
-    quantized: no float32 tensor but at QUANTIZE and DEQUANTIZE. lowered: each node has its Calls.
+    quantized: an operator other than QUANTIZE and DEQUANTIZE has float32 tensors only, or none.
+    lowered: each node has its Calls.
     planned: each tensor that is read or written has its place, inside the arena.
     """
     here = f"graph {graph.name}"
@@ -241,9 +257,9 @@ def _verify_stage(graph: Graph, node: Node, stage: Stage) -> None:
     if stage == "float":
         return
     if node.op.name not in ("quantize", "dequantize"):
-        for t in (*graph.ins(node), *graph.outs(node)):
-            if t is not None and t.dtype == "float32":
-                raise GraphError(here, f"{t.name} is float32 in a quantized graph")
+        dtypes = {t.dtype for t in (*graph.ins(node), *graph.outs(node)) if t is not None}
+        if "float32" in dtypes and len(dtypes) > 1:
+            raise GraphError(here, f"its tensors are {', '.join(sorted(dtypes))}", "all float32, or none")
     if stage == "lowered" and not node.calls:
         raise GraphError(here, "has not been lowered to a kernel call")
     if stage == "planned":

@@ -1,4 +1,6 @@
-"""Runs a quantized Graph in NumPy, exactly: the meaning that every other backend is held to."""
+"""Runs a Graph in NumPy: the meaning that every other backend is held to. Exact in integers; floats are rounded once
+a layer.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ def step(
     """One inference.
 
     Args:
-        graph: a quantized (or lowered, or planned) graph.
+        graph: a quantized (or lowered, or planned) graph, or a float one as pipeline.executable gives it.
         inputs: one array per graph input, of the input's full shape (batch 1 included) and dtype.
         state: values of the state tensors; `initial_state(graph)` at first.
         visit: called with the name and value of each tensor as it is computed.

@@ -1,7 +1,7 @@
 """Models on their way to a board: loaded, quantized, written as a folder of C, opened again and built.
 
-A compiled folder holds, beside the C, the quantized model itself (model.tflite): so that running it can be compared
-with the reference, and it can be compiled again for another board.
+A compiled folder holds, beside the C, the model itself as it is executed (model.tflite): so that running it can be
+compared with the reference, and it can be compiled again for another board.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,8 @@ from .build import Firmware
 from .emit import tflite as tflite_writer
 from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
-from .graph import Graph
+from .graph import Graph, float_model
 from .manifest import FILE, Manifest, Port
-from .summary import float_model
 
 MODEL = "model.tflite"
 FIRMWARE = "firmware.elf"
@@ -53,19 +52,30 @@ class Compiled:
     """None when only the C was wanted."""
 
 
-def load(path: Path, calibration: Path | None = None, method: Method = "minmax", say: Say = quiet) -> Graph:
-    """The quantized (or, without calibration data, as it is) graph of a model file or of a compiled folder.
+def load(
+    path: Path,
+    calibration: Path | None = None,
+    method: Method = "minmax",
+    say: Say = quiet,
+    keep_float: Sequence[str] = (),
+) -> Graph:
+    """The graph of a model file or of a compiled folder: quantized with calibration data, else as it is executed.
 
-    Raises ModelError, UnsupportedError, and DataError for calibration data that does not fit.
+    `keep_float` names layers that are not quantized. Raises ModelError, UnsupportedError, and DataError for
+    calibration data that does not fit or an unknown layer.
     """
+    if keep_float and calibration is None:
+        raise DataError("--keep-float", "is given without --calibrate", "", "Without it all is float")
     say("reading the model")
     graph = _from_folder(path) if is_compiled(path) else pipeline.load(path)
     if calibration is None:
-        return graph
-    return quantized(graph, calibration, method, say)
+        return pipeline.executable(graph)
+    return quantized(graph, calibration, method, say, keep_float)
 
 
-def quantized(graph: Graph, calibration: Path, method: Method, say: Say = quiet) -> Graph:
+def quantized(
+    graph: Graph, calibration: Path, method: Method, say: Say = quiet, keep_float: Sequence[str] = ()
+) -> Graph:
     """A float graph with ranges from the arrays of an .npz file. Raises DataError for a model that is not float."""
     if not float_model(graph):
         raise DataError(str(calibration), f"{graph.name} is quantized already", "calibration data with a float model")
@@ -74,7 +84,7 @@ def quantized(graph: Graph, calibration: Path, method: Method, say: Say = quiet)
     say("calibrating")
     # The arrays and not the path: this reader does not believe what a file claims about its size.
     arrays = load_arrays(calibration, ports(graph)[0])
-    return post_training(graph, arrays, method, source=str(calibration))
+    return post_training(graph, arrays, method, source=str(calibration), keep_float=keep_float)
 
 
 def ports(graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -91,9 +101,6 @@ def is_compiled(path: Path) -> bool:
 def emit(graph: Graph, board: Board, say: Say = quiet) -> dict[str, bytes]:
     """The files of a compiled folder, by relative path. Raises UnsupportedError, and FitError when it cannot fit."""
     say("generating C")
-    if float_model(graph):
-        remedy = "Quantize it with calibration data: --calibrate X.npz, or intaglio.to_int8 in Python"
-        raise UnsupportedError(graph.name, ["it is a float model, and a board computes in integers"], remedy)
     contents = pipeline.compile_graph(graph, board.name, board.load_target().kernels)
     build.check_fit(Manifest.model_validate_json(contents[FILE]), board)
     # What TFLite cannot say stays away: the folder then does without a reference of its own.

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from .emit.c import emit
 from .errors import ModelError
-from .graph import Graph, verify
-from .lower.calls import attach_calls, require_integer
+from .graph import Graph, float_model, verify
+from .lower.calls import attach_calls, require_executable
 from .lower.dead_code import dead_code
 from .lower.fold_constants import fold_constants
 from .lower.outputs import own_outputs
 from .plan.memory import plan
+from .quantize.simplify import simplify
 
 
 def load(path: Path | str) -> Graph:
@@ -40,9 +41,15 @@ def read(path: Path | str) -> Graph:
     return tflite.read(path)
 
 
+def executable(graph: Graph) -> Graph:
+    """A Graph as the reference and the C execute it: a float model simplified (batch norms folded, activations fused),
+    a quantized one as it is."""
+    return simplify(graph) if float_model(graph) else graph
+
+
 def lower(graph: Graph) -> Graph:
-    """A quantized Graph -> a lowered one: simplified exactly, each node with its C calls."""
-    graph = require_integer(graph)
+    """A quantized or float Graph -> a lowered one: simplified, each node with its C calls."""
+    graph = require_executable(executable(graph))
     verify(graph, "quantized")
     for pass_ in (dead_code, fold_constants, own_outputs):
         graph = verify(pass_(graph), "quantized")
@@ -50,5 +57,5 @@ def lower(graph: Graph) -> Graph:
 
 
 def compile_graph(graph: Graph, board: str, kernel_folders: tuple[str, ...] = ("c",)) -> dict[str, bytes]:
-    """A quantized Graph -> the files of a folder of C (see emit/c.py)."""
+    """A quantized or float Graph -> the files of a folder of C (see emit/c.py)."""
     return emit(verify(plan(lower(graph)), "planned"), board, kernel_folders)

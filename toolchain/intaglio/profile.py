@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -62,7 +63,10 @@ class Report:
     model: str
     board: str
     bit_exact: bool | None
-    """Whether all outputs equal the reference byte for byte; None without a reference."""
+    """Whether all outputs equal the reference byte for byte; None without a reference, and for a model that computes
+    in float32: float sums depend on the compiler."""
+    relative_error: float | None
+    """Of such a model: the largest error of an output divided by the largest value of the reference of that output."""
     latency: Latency
     memory: Memory
     layers: tuple[LayerCost, ...]
@@ -71,11 +75,12 @@ class Report:
     """The run that the figures come from."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `intaglio profile --json`: the schema in DESIGN.md."""
+        """The JSON of `intaglio profile --json`: the schema in DESIGN.md; `relative_error` for float32 alone."""
         return {
             "model": self.model,
             "board": self.board,
             "bit_exact": self.bit_exact,
+            **({} if self.relative_error is None else {"relative_error": self.relative_error}),
             "latency": _plain(self.latency),
             "memory": _plain(self.memory),
             "layers": [_plain(layer) for layer in self.layers],
@@ -137,7 +142,10 @@ class Report:
         for name, value, source in rows:
             table.add_row(name, _number(value), source)
         exact = {None: "no reference to compare with", True: "equal to the reference, byte for byte"}
-        table.caption = f"outputs: {exact.get(self.bit_exact, 'DIFFERENT from the reference')}"
+        outputs = exact.get(self.bit_exact, "DIFFERENT from the reference")
+        if self.relative_error is not None:
+            outputs = f"within {self.relative_error:.1e} (relative) of the NumPy reference; float32 is not bit-exact"
+        table.caption = f"outputs: {outputs}"
         if self.latency.seconds is not None:
             table.caption += f"; {self.latency.seconds * 1e6:,.1f} us wall-clock on this computer, fastest inference"
         return table
@@ -148,6 +156,7 @@ def profile(
     inputs: Sequence[Array],
     reference_outputs: Sequence[Array] | None = None,
     *,
+    exact: bool = True,
     timeout: float = 600.0,
     qemu_args: Sequence[str] = (),
 ) -> Report:
@@ -155,12 +164,14 @@ def profile(
 
     Args:
         reference_outputs: what the outputs should be, one array an output, [n, ...].
+        exact: whether they should be so to the byte; otherwise (float32) their relative error is reported.
         timeout, qemu_args: as for runners.run.
 
     Raises what runners.run raises, and DataError for a reference of the wrong size.
     """
     manifest, sizes = firmware.manifest, firmware.sizes
     count = firmware.board.runner.kind != "host"
+    compared = reference_outputs is not None
     result = runners.run(firmware, inputs, timeout=timeout, count=count, qemu_args=qemu_args)
     total = result.instructions[result.layers_of] if result.instructions else None
     layers = tuple(
@@ -170,7 +181,8 @@ def profile(
     return Report(
         model=manifest.model,
         board=firmware.board.name,
-        bit_exact=None if reference_outputs is None else _equal(result.outputs, reference_outputs),
+        bit_exact=_equal(result.outputs, reference_outputs or ()) if compared and exact else None,
+        relative_error=relative_error(result.outputs, reference_outputs or ()) if compared and not exact else None,
         latency=Latency(total, None, result.seconds),
         memory=Memory(
             flash_bytes=sizes.flash_bytes,
@@ -208,15 +220,34 @@ def _layer_count(counts: dict[int, int] | None, index: int) -> int | None:
 
 def _equal(outputs: Sequence[Array], reference: Sequence[Array]) -> bool:
     """Same dtypes and bytes; a batch axis of 1 may be there or not."""
+    _check_sizes(outputs, reference)
+    return all(
+        got.dtype == np.asarray(expected).dtype and got.tobytes() == np.asarray(expected).tobytes()
+        for got, expected in zip(outputs, reference, strict=True)
+    )
+
+
+def _check_sizes(outputs: Sequence[Array], reference: Sequence[Array]) -> None:
     if len(outputs) != len(reference):
         raise DataError("reference outputs", f"{len(reference)} arrays", str(len(outputs)))
     for got, expected in zip(outputs, map(np.asarray, reference), strict=True):
         if got.size != expected.size or len(got) != len(expected):
             raise DataError("reference outputs", f"shape {list(expected.shape)}", str(list(got.shape)))
-    return all(
-        got.dtype == np.asarray(expected).dtype and got.tobytes() == np.asarray(expected).tobytes()
-        for got, expected in zip(outputs, reference, strict=True)
-    )
+
+
+def relative_error(outputs: Sequence[Array], reference: Sequence[Array]) -> float:
+    """The largest error of an output by the largest magnitude of its reference, of the worst output; infinite where
+    one of them is not a number. Raises DataError for a reference of the wrong size."""
+    _check_sizes(outputs, reference)
+    worst = 0.0
+    for got, expected in zip(outputs, reference, strict=True):
+        want = np.asarray(expected, np.float64).reshape(-1)
+        error = float(np.abs(got.reshape(-1) - want).max())
+        size = float(np.abs(want).max())
+        worst = max(worst, 0.0 if error == 0.0 else error / size if size > 0.0 else math.inf)
+        if math.isnan(error):
+            return math.inf
+    return worst
 
 
 def _plain(figures: Latency | Memory | LayerCost) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .emit.c import layer_name
 from .errors import GraphError
-from .graph import Graph, Node, Tensor, verify
+from .graph import Graph, Node, Tensor, float_model, verify
 from .ops.unsupported import Unsupported
 
 
@@ -53,7 +53,7 @@ class Summary:
 
     model: str
     kind: str
-    """`int8`-like when quantized, `float` for a model that --calibrate has to quantize first."""
+    """`int8`-like when quantized, else `float`."""
     inputs: tuple[TensorSummary, ...]
     outputs: tuple[TensorSummary, ...]
     state: tuple[TensorSummary, ...]
@@ -105,19 +105,15 @@ def _contradiction(graph: Graph) -> str:
     return ""
 
 
-def float_model(graph: Graph) -> bool:
-    """Whether nothing in it is quantized yet."""
-    return all(t.dtype == "float32" for t in graph.tensors.values() if not t.is_const)
-
-
 def _layer(node: Node, graph: Graph, is_float: bool, counted: set[str]) -> LayerSummary:
     ins, outs = graph.ins(node), graph.outs(node)
     constants = [t for t in ins if t is not None and t.is_const and t.name not in counted]
     counted.update(t.name for t in constants)
     flowing = [t for t in ins if t is not None and not t.is_const]
     unsupported = isinstance(node.op, Unsupported)
-    # A float model has nothing integer to check yet: that comes after quantization.
-    problems = node.op.check(ins, outs) if unsupported or not is_float else []
+    # Integer weights of a float model are turned into floats before anything is computed.
+    hybrid = is_float and not unsupported and any(t is not None and t.dtype != "float32" for t in ins)
+    problems = [] if hybrid else node.op.check(ins, outs)
     return LayerSummary(
         name=layer_name(node.name),
         op=node.op.kind if isinstance(node.op, Unsupported) else node.op.name,

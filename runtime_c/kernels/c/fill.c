@@ -12,9 +12,10 @@ void itg_fill(void *out, int32_t count, int32_t element_bytes, int32_t value)
             to[i] = (int16_t)value;
         }
     } else {
-        int32_t *to = (int32_t *)out;
+        /* As bytes: the elements may be floats. */
+        uint8_t *to = (uint8_t *)out;
         for (int32_t i = 0; i < count; i++) {
-            to[i] = value;
+            memcpy(to + 4 * i, &value, 4);
         }
     }
 }

@@ -34,6 +34,10 @@ Calibrate = Annotated[
 CalibrationMethod = Annotated[
     Literal["minmax", "percentile"], typer.Option("--method", help="How --calibrate chooses ranges.")
 ]
+KeepFloat = Annotated[
+    list[str] | None,
+    typer.Option("--keep-float", metavar="LAYER", help="A layer, or a pattern, that --calibrate leaves in float32."),
+]
 Timeout = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Kill a run that takes longer than this.")
 ]

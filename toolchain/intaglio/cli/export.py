@@ -1,4 +1,4 @@
-"""`intaglio export`: a quantized model as a file for others."""
+"""`intaglio export`: a model as a file for others."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ def export(
     tflite: Annotated[Path, typer.Option("--tflite", metavar="F", help="The .tflite file to write.")],
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = "minmax",
+    keep_float: common.KeepFloat = None,
 ) -> None:
-    """Write a quantized model as a .tflite that LiteRT and TFLM load."""
+    """Write a model, as it is or quantized, as a .tflite that LiteRT and TFLM load."""
     from .. import files, package
     from ..emit.tflite import write
 
     with common.steps() as say:
-        graph = package.load(source, calibrate, method, say)
+        graph = package.load(source, calibrate, method, say, keep_float or ())
         say("writing")
         data = write(graph)
     files.write_file(tflite, data, keep=(source,))

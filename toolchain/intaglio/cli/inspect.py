@@ -79,4 +79,4 @@ def _totals(s: Summary) -> str:
         f"{len(s.layers)} operators, {s.macs:,} MACs, {s.parameters:,} parameters in {s.parameter_bytes:,} bytes, "
         f"{'float' if s.kind == 'float' else f'quantized ({s.kind})'}."
     )
-    return text + (" To be quantized with --calibrate X.npz." if s.kind == "float" else "")
+    return text + (" Compiled to float32 C; to int8 with --calibrate X.npz." if s.kind == "float" else "")

@@ -234,7 +234,7 @@ class _Source:
         if isinstance(a, Const):
             return self.constant(a, i, node, suffix)
         if isinstance(a, Num):
-            return str(a.value)
+            return _float(a.value) if isinstance(a.value, float) else _int(a.value)
         if isinstance(a, Scratch):
             return self.pointer(self.graph.tensors[scratch_name(node)])
         if isinstance(a, Struct):

@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ TYPES = _names(tflite.TensorType)
 _DTYPE_OF = {"FLOAT32": "float32", "INT8": "int8", "UINT8": "uint8", "INT16": "int16", "INT32": "int32"}
 # What a tensor of another type is stood in by, so that inspect can go on; the nodes that touch it are refused.
 _STAND_IN = "int8"
+_HALF = np.dtype(np.float16)
 
 
 @contextmanager
@@ -170,6 +171,8 @@ class _Reader:
     def __init__(self, model: Any, data: bytes, where: str) -> None:
         self.model, self.data, self.where = model, data, where
         self.constant_bytes = self.list_entries = 0
+        self.half: set[int] = set()
+        """Tensors that are float16 constants in the file: weights stored small. Here they are float32 constants."""
 
     def graph(self, name: str) -> Graph:
         sub = self.model.Subgraphs(0)
@@ -187,6 +190,8 @@ class _Reader:
                 node = self.node(i, sub.Operators(i), tensors, foreign, states)
             if node is not None:
                 nodes.append(node)
+        if any(tensors[i].is_const for i in inputs):
+            raise ModelError(self.where, "an input is written by a DEQUANTIZE")
         pool = {t.name: t for t in tensors} | {t.name: t for t in states.tensors()}
         # A node that touches one of these is unsupported already, and says why.
         touched = {n for node in nodes for n in (*node.inputs, *node.outputs)}
@@ -209,6 +214,12 @@ class _Reader:
         state_node = states.node(i, builtin, operator, ins, outs, tensors)
         if state_node is not None:
             return state_node.node
+        if builtin == "DEQUANTIZE" and len(ins) == len(outs) == 1 and ins[0] in self.half:
+            small, out = tensors[ins[0]], tensors[outs[0]]
+            if (out.shape, out.dtype, out.data is None) == (small.shape, "float32", True):
+                # Folded here, so that the operators that read it see a constant.
+                tensors[outs[0]] = replace(out, data=small.data)
+                return None
         node_name = tensors[outs[0]].name if outs else f"{builtin.lower()}_{i}"
         view = TfliteNode(
             node_name,
@@ -273,13 +284,20 @@ class _Reader:
                 while name in taken:
                     name = f"{name}_{i}"
                 taken.add(name)
-                tensor, strange = self.tensor(raw, name)
+                if TYPES.get(raw.Type()) == "FLOAT16" and self.has_data(raw):
+                    self.half.add(i)
+                tensor, strange = self.tensor(raw, name, _HALF if i in self.half else None)
                 tensors.append(tensor)
                 if strange:
                     foreign[i] = strange
         return tensors, foreign
 
-    def tensor(self, raw: Any, name: str) -> tuple[Tensor, str]:
+    def has_data(self, raw: Any) -> bool:
+        index = raw.Buffer()
+        return bool(0 < index < self.model.BuffersLength() and self.model.Buffers(index).DataLength() > 0)
+
+    def tensor(self, raw: Any, name: str, stored: np.dtype[Any] | None = None) -> tuple[Tensor, str]:
+        """A tensor and, where a Graph cannot hold it, why; `stored` is float16 for a constant that becomes float32."""
         here = f"{self.where}, tensor {name}"
         rank = _length(raw.ShapeLength(), self.data, here, "dimensions")
         signed = _length(raw.ShapeSignatureLength(), self.data, here, "dimensions")
@@ -291,7 +309,7 @@ class _Reader:
         if shape and shape[0] in (-1, 0):
             shape = (1, *shape[1:])
         type_name = TYPES.get(raw.Type(), f"type {raw.Type()}")
-        dtype = _DTYPE_OF.get(type_name)
+        dtype = "float32" if stored else _DTYPE_OF.get(type_name)
         strange = ""
         if dtype is None:
             strange, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
@@ -303,9 +321,13 @@ class _Reader:
             raise ModelError(here, f"has shape {list(shape)}", f"{MAX_ELEMENTS} elements at most")
         if strange:
             return Tensor(name, shape, dtype), strange  # type: ignore[arg-type]
-        return Tensor(name, shape, dtype, self.quant(raw, here, dtype), self.buffer(raw, here, shape, dtype)), ""  # type: ignore[arg-type]
+        data = self.buffer(raw, here, shape, stored or DTYPES[dtype])
+        if data is not None and stored:
+            data = data.astype(np.float32)
+            data.setflags(write=False)
+        return Tensor(name, shape, dtype, self.quant(raw, here, dtype), data), ""  # type: ignore[arg-type]
 
-    def buffer(self, raw: Any, here: str, shape: tuple[int, ...], dtype: str) -> Array | None:
+    def buffer(self, raw: Any, here: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
         index = raw.Buffer()
         if not 0 <= index < self.model.BuffersLength():
             raise ModelError(here, f"refers to buffer {index} of {self.model.BuffersLength()}")
@@ -317,13 +339,13 @@ class _Reader:
             return None
         _length(n, self.data, here, "bytes", 1)
         raw_bytes = np.asarray(buffer.DataAsNumpy(), np.uint8)
-        expected = math.prod(shape) * DTYPES[dtype].itemsize
+        expected = math.prod(shape) * dtype.itemsize
         if n != expected or raw_bytes.size != n:
             raise ModelError(here, f"has {n} bytes of data", f"{expected} for {dtype}{list(shape)}")
         self.constant_bytes += n
         if self.constant_bytes > MAX_SHARING * len(self.data):
             raise ModelError(self.where, "the file is damaged: too many tensors share the same data")
-        return np.frombuffer(raw_bytes.tobytes(), DTYPES[dtype]).reshape(shape)
+        return np.frombuffer(raw_bytes.tobytes(), dtype).reshape(shape)
 
     def quant(self, raw: Any, here: str, dtype: str) -> Quant | None:
         q = raw.Quantization()

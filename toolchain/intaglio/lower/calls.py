@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from ..errors import UnsupportedError
 from ..graph import Graph
-from ..ops.base import NOT_QUANTIZED
 
 
-def require_integer(graph: Graph) -> Graph:
-    """Raise UnsupportedError listing every node that cannot be executed in integers, and why."""
+def require_executable(graph: Graph) -> Graph:
+    """Raise UnsupportedError listing every node that cannot be executed, in integers or in float32, and why."""
     problems = [
         f"{n.op.name} ({n.name}): {reason}" for n in graph.nodes for reason in n.op.check(graph.ins(n), graph.outs(n))
     ]
+    for t in graph.tensors.values():
+        if t.dtype == "float32" and t.data is not None and not np.isfinite(t.data).all():
+            problems.append(f"{t.name}: it holds NaN or infinite values")
     if problems:
-        remedy = ""
-        if any(problem.endswith(NOT_QUANTIZED) for problem in problems):
-            remedy = "A float model is quantized with --calibrate DATA.npz"
-        raise UnsupportedError(graph.name, problems, remedy)
+        raise UnsupportedError(graph.name, problems)
     return graph
 
 

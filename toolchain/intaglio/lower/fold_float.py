@@ -1,17 +1,18 @@
-"""Float nodes whose inputs are all constant are computed once, by the operators' own `forward`; so is DEQUANTIZE."""
+"""Float nodes whose inputs are all constant are computed once, by the operators' own rules; so is DEQUANTIZE."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from ..graph import Graph, Node
+from ..graph import Array, Graph, Node, Tensor
 from ..ops.base import Op
 
 
 def fold_float(graph: Graph) -> Graph:
-    """The float counterpart of fold_constants. Needs PyTorch only where there is something to fold.
+    """The float counterpart of fold_constants. Needs PyTorch only to fold an operator without a NumPy reference.
 
     Graph outputs are left to be computed.
     """
@@ -19,22 +20,31 @@ def fold_float(graph: Graph) -> Graph:
     kept: list[Node] = []
     for node in graph.nodes:
         ins = [tensors[n] for n in node.inputs if n]
-        if node.op.name == "dequantize" and ins[0].is_const and node.outputs[0] not in graph.outputs:
-            [data] = node.op.reference([ins[0].data], ins, [tensors[node.outputs[0]]])
-            data.setflags(write=False)
-            tensors[node.outputs[0]] = replace(tensors[node.outputs[0]], data=data)
-            continue
         constant = bool(ins) and all(t.is_const and t.dtype == "float32" for t in ins)
-        if not constant or set(node.outputs) & set(graph.outputs) or type(node.op).forward is Op.forward:
+        constant = constant or (node.op.name == "dequantize" and ins[0].is_const)
+        values = _computed(node, tensors) if constant and not set(node.outputs) & set(graph.outputs) else None
+        if values is None:
             kept.append(node)
             continue
-        from ..train.float_run import torch_module
-
-        torch = torch_module()
-        with torch.no_grad():
-            found = node.op.forward(*(torch.tensor(tensors[n].data) if n else None for n in node.inputs))
-        for name, value in zip(node.outputs, found if isinstance(found, tuple | list) else (found,), strict=True):
-            data = np.ascontiguousarray(value.numpy()).astype(np.float32).reshape(tensors[name].shape)
+        for name, value in zip(node.outputs, values, strict=True):
+            data = np.array(value, np.float32, order="C").reshape(tensors[name].shape)
             data.setflags(write=False)
             tensors[name] = replace(tensors[name], data=data)
     return graph.with_nodes(kept, tensors)
+
+
+def _computed(node: Node, tensors: Mapping[str, Tensor]) -> list[Array] | None:
+    """The outputs of a node of constants; None where the operator has neither a reference nor a forward."""
+    ins = [tensors[n] if n else None for n in node.inputs]
+    if type(node.op).reference is not Op.reference:
+        outs = [tensors[n] for n in node.outputs]
+        with np.errstate(all="ignore"):  # constants that overflow are refused later, by name
+            return node.op.reference([None if t is None else t.data for t in ins], ins, outs)
+    if type(node.op).forward is Op.forward:
+        return None
+    from ..train.float_run import torch_module
+
+    torch = torch_module()
+    with torch.no_grad():
+        found = node.op.forward(*(None if t is None else torch.tensor(t.data) for t in ins))
+    return [f.numpy() for f in (found if isinstance(found, tuple | list) else (found,))]

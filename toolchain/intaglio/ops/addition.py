@@ -13,6 +13,7 @@ from .activation import activation_range
 from .base import Call, Ins, Outs, arr, need
 from .elementwise import Arithmetic
 from .fixed import clamp_to, quantize_multiplier, requantize
+from .float32 import float_bounds, is_float, rounded
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -23,22 +24,20 @@ HEADROOM = 20
 
 @dataclass(frozen=True)
 class Addition(Arithmetic):
-    """a + sign * b. Inputs are scaled by scale / (2 * the larger scale), at most a half, and the sum by what is left.
-
-    """
+    """a + sign * b. In int8, inputs are scaled by scale / (2 * the larger scale), at most a half, and the sum by what
+    is left."""
 
     sign: ClassVar[int] = 1
 
-    def check(self, ins: Ins, outs: Outs) -> list[str]:
-        found = super().check(ins, outs)
-        if found:
-            return found
+    def check_int8(self, a: Tensor, b: Tensor, out: Tensor) -> list[str]:
         # TFLM aborts unless the factors are below 1; those of the inputs are at most a half.
-        if _factors(need(ins[0]), need(ins[1]), outs[0])[2][1] > 0:
-            return [f"its output scale {outs[0].scale} is too far from its inputs' scales"]
+        if _factors(a, b, out)[2][1] > 0:
+            return [f"its output scale {out.scale} is too far from its inputs' scales"]
         return []
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        if is_float(ins, outs):
+            return [rounded(arr(xs[0]).astype(np.float64) + self.sign * arr(xs[1]), self.activation)]
         a, b, out = need(ins[0]), need(ins[1]), outs[0]
         fa, fb, fy = _factors(a, b, out)
         left = requantize((arr(xs[0]).astype(np.int64) - a.zero_point) << HEADROOM, *fa)
@@ -49,6 +48,8 @@ class Addition(Arithmetic):
     def lower(self, node: Node, graph: Graph) -> Call:
         a, b = (need(t) for t in graph.ins(node))
         out = graph.outs(node)[0]
+        if is_float([a, b], [out]):
+            return self.call(node, graph, "add", (("sign_b", float(self.sign)), *float_bounds(self.activation)))
         low, high = activation_range(self.activation, out)
         (ma, sa), (mb, sb), (my, sy) = _factors(a, b, out)
         fields = (

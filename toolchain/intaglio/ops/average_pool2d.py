@@ -12,13 +12,14 @@ from ..graph import Array
 from .activation import activation_range, torch_activation
 from .base import Ins, Outs, arr, need
 from .fixed import I32_MAX, clamp_to
+from .float32 import is_float, rounded
 from .pool import Pool2D
 from .window import patches, torch_nchw
 
 
 @dataclass(frozen=True)
 class AveragePool2D(Pool2D):
-    """round(sum / count), half away from zero, then the activation; padding is left out of both."""
+    """sum / count, in integers rounded half away from zero, then the activation; padding is left out of both."""
 
     name: ClassVar[str] = "average_pool2d"
     tflite: ClassVar[tuple[str, ...]] = ("AVERAGE_POOL_2D",)
@@ -35,9 +36,11 @@ class AveragePool2D(Pool2D):
         return problems
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        x = arr(xs[0]).astype(np.int64)
+        x = arr(xs[0]).astype(np.float64 if is_float(ins, outs) else np.int64)
         total = patches(x, self.kernel, self.stride, (1, 1), self.pads, 0).sum(axis=(3, 4))
         count = patches(np.ones_like(x[:1, :, :, :1]), self.kernel, self.stride, (1, 1), self.pads, 0).sum(axis=(3, 4))
+        if is_float(ins, outs):
+            return [rounded(total / count, self.activation)]
         mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
         return [clamp_to(mean, *activation_range(self.activation, outs[0]))]
 

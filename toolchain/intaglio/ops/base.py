@@ -49,9 +49,9 @@ class Null:
 
 @dataclass(frozen=True)
 class Num:
-    """A plain integer argument."""
+    """A plain integer argument, or a float one."""
 
-    value: int
+    value: int | float
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,6 @@ class TfliteOp:
     version: int = 1
 
 
-NOT_QUANTIZED = "its tensors are float32: the model has to be quantized first (calibrate it)"
-"""Why an integer operator cannot take a float graph: one of the reasons that `Op.check` gives."""
-
-
 class Refuse(Exception):
     """Raised by `from_tflite` and its likes: the reason, in one sentence, why this node is not supported."""
 
@@ -138,7 +134,8 @@ class Op:
         raise NotImplementedError
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
-        """Why this node cannot be compiled to integers: one sentence a reason, nothing when it can."""
+        """Why this node cannot be compiled, to integers or to float32 as its tensors are: one sentence a reason,
+        nothing when it can."""
         return []
 
     def macs(self, ins: Ins, outs: Outs) -> int:
@@ -146,7 +143,8 @@ class Op:
         return 0
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        """The integer meaning, in NumPy, exact: equal to the TFLM reference kernels byte for byte."""
+        """The meaning in NumPy. On integers exact: equal to the TFLM reference kernels byte for byte. On float32
+        rounded once, from sums in double; kernels come close to it."""
         raise NotImplementedError
 
     def lower(self, node: Node, graph: Graph) -> Call | tuple[Call, ...]:

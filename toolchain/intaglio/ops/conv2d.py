@@ -12,8 +12,8 @@ from ..errors import GraphError
 from ..graph import Array
 from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
 from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .fixed import clamp_to, requantize
-from .weighted import channel_multipliers, macs_of, weighted_problems
+from .float32 import float_bounds, is_float
+from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_problems
 from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conv2D(Op):
-    """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c / groups], bias int32 [out_c] (optional).
+    """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c / groups], bias [out_c] (optional); int8 with an int32
+    bias, or all float32.
 
     Output: [1][out_h][out_w][out_c]. Groups follow from the shapes, as in TFLite.
     """
@@ -56,43 +57,41 @@ class Conv2D(Op):
         return macs_of(need(ins[1]), outs[0].shape[1] * outs[0].shape[2])
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        x, w, out = need(ins[0]), need(ins[1]), outs[0]
+        x, w = need(ins[0]), need(ins[1])
         weights = arr(xs[1]).astype(np.float64)
         kernel = (w.shape[1], w.shape[2])
-        windows = patches(arr(xs[0]), kernel, self.stride, self.dilation, self.pads, x.zero_point)
+        windows = patches(arr(xs[0]), kernel, self.stride, self.dilation, self.pads, input_offset(x))
         # Products of int8 and 9-bit numbers: float64 sums are exact up to 2**53, and BLAS makes them fast.
-        windows = windows.astype(np.float64) - x.zero_point
+        windows = windows.astype(np.float64) - input_offset(x)
         n, oh, ow = windows.shape[:3]
         groups = x.shape[3] // w.shape[3]
-        acc = np.empty((n, oh, ow, w.shape[0]), np.int64)
+        acc = np.empty((n, oh, ow, w.shape[0]))
         per = w.shape[0] // groups
         for g in range(groups):
             columns = windows[..., g * w.shape[3] : (g + 1) * w.shape[3]].reshape(n * oh * ow, -1)
             rows = weights[g * per : (g + 1) * per].reshape(per, -1)
             acc[..., g * per : (g + 1) * per] = (columns @ rows.T).reshape(n, oh, ow, per)
-        if len(xs) > 2 and xs[2] is not None:
-            acc += xs[2].astype(np.int64)
-        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
-        return [clamp_to(requantize(acc, multiplier, shift) + out.zero_point, *activation_range(self.activation, out))]
+        return [output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         ins, out = graph.ins(node), graph.outs(node)[0]
         x, w = need(ins[0]), need(ins[1])
-        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
-        low, high = activation_range(self.activation, out)
-        params = Struct(
-            "itg_conv2d_s8_params",
-            (
-                ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("in_c", x.shape[3]),
-                ("out_h", out.shape[1]), ("out_w", out.shape[2]), ("out_c", out.shape[3]),
-                ("kernel_h", w.shape[1]), ("kernel_w", w.shape[2]), ("group_in_c", w.shape[3]),
-                ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
-                ("dilation_h", self.dilation[0]), ("dilation_w", self.dilation[1]),
-                ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
-                ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
-            ),
+        sizes = (
+            ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("in_c", x.shape[3]),
+            ("out_h", out.shape[1]), ("out_w", out.shape[2]), ("out_c", out.shape[3]),
+            ("kernel_h", w.shape[1]), ("kernel_w", w.shape[2]), ("group_in_c", w.shape[3]),
+            ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
+            ("dilation_h", self.dilation[0]), ("dilation_w", self.dilation[1]),
+            ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
         )  # fmt: skip
         bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
+        if is_float(ins, [out]):
+            params = Struct("itg_conv2d_f32_params", (*sizes, *float_bounds(self.activation)))
+            return Call("conv2d_f32", "itg_conv2d_f32", (Buf(x.name), Buf(w.name), bias, Buf(out.name), params))
+        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
+        low, high = activation_range(self.activation, out)
+        offsets = ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high)
+        params = Struct("itg_conv2d_s8_params", (*sizes, *offsets))
         return Call(
             "conv2d",
             "itg_conv2d_s8",

@@ -12,8 +12,8 @@ from ..errors import GraphError
 from ..graph import Array
 from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
 from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .fixed import clamp_to, requantize
-from .weighted import channel_multipliers, macs_of, weighted_problems
+from .float32 import float_bounds, is_float
+from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_problems
 from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DepthwiseConv2D(Op):
-    """inputs: x [1][h][w][in_c], weights [1][kh][kw][in_c * multiplier], bias int32 [in_c * multiplier] (optional).
+    """inputs: x [1][h][w][in_c], weights [1][kh][kw][in_c * multiplier], bias [in_c * multiplier] (optional); int8
+    with an int32 bias, or all float32.
 
     Output: [1][out_h][out_w][in_c * multiplier]; output channel c reads input channel c / multiplier.
     """
@@ -57,38 +58,37 @@ class DepthwiseConv2D(Op):
         return macs_of(need(ins[1]), outs[0].shape[1] * outs[0].shape[2])
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        x, w, out = need(ins[0]), need(ins[1]), outs[0]
+        x, w = need(ins[0]), need(ins[1])
         _, kernel_h, kernel_w, channels = w.shape
-        weights = arr(xs[1]).astype(np.int64)
-        windows = patches(arr(xs[0]), (kernel_h, kernel_w), self.stride, self.dilation, self.pads, x.zero_point)
-        acc = np.zeros((*windows.shape[:3], channels), np.int64)
+        weights = arr(xs[1]).astype(np.float64)
+        windows = patches(arr(xs[0]), (kernel_h, kernel_w), self.stride, self.dilation, self.pads, input_offset(x))
+        acc = np.zeros((*windows.shape[:3], channels))
         for ky in range(kernel_h):
             for kx in range(kernel_w):
-                tap = windows[:, :, :, ky, kx, :].astype(np.int64) - x.zero_point
+                tap = windows[:, :, :, ky, kx, :].astype(np.float64) - input_offset(x)
                 acc += np.repeat(tap, channels // x.shape[3], axis=3) * weights[0, ky, kx]
-        if len(xs) > 2 and xs[2] is not None:
-            acc += xs[2].astype(np.int64)
-        multiplier, shift = channel_multipliers(x, w, out, channels)
-        return [clamp_to(requantize(acc, multiplier, shift) + out.zero_point, *activation_range(self.activation, out))]
+        return [output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         ins, out = graph.ins(node), graph.outs(node)[0]
         x, w = need(ins[0]), need(ins[1])
-        multiplier, shift = channel_multipliers(x, w, out, w.shape[3])
-        low, high = activation_range(self.activation, out)
-        params = Struct(
-            "itg_depthwise_conv2d_s8_params",
-            (
-                ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("in_c", x.shape[3]),
-                ("out_h", out.shape[1]), ("out_w", out.shape[2]), ("multiplier", w.shape[3] // x.shape[3]),
-                ("kernel_h", w.shape[1]), ("kernel_w", w.shape[2]),
-                ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
-                ("dilation_h", self.dilation[0]), ("dilation_w", self.dilation[1]),
-                ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
-                ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
-            ),
+        sizes = (
+            ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("in_c", x.shape[3]),
+            ("out_h", out.shape[1]), ("out_w", out.shape[2]), ("multiplier", w.shape[3] // x.shape[3]),
+            ("kernel_h", w.shape[1]), ("kernel_w", w.shape[2]),
+            ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
+            ("dilation_h", self.dilation[0]), ("dilation_w", self.dilation[1]),
+            ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
         )  # fmt: skip
         bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
+        if is_float(ins, [out]):
+            params = Struct("itg_depthwise_conv2d_f32_params", (*sizes, *float_bounds(self.activation)))
+            arguments = (Buf(x.name), Buf(w.name), bias, Buf(out.name), params)
+            return Call("depthwise_conv2d_f32", "itg_depthwise_conv2d_f32", arguments)
+        multiplier, shift = channel_multipliers(x, w, out, w.shape[3])
+        low, high = activation_range(self.activation, out)
+        offsets = ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high)
+        params = Struct("itg_depthwise_conv2d_s8_params", (*sizes, *offsets))
         return Call(
             "depthwise_conv2d",
             "itg_depthwise_conv2d_s8",

@@ -12,7 +12,6 @@ from ..errors import GraphError
 from ..graph import INT_RANGE, Array, Tensor
 from .activation import TFLITE_CODE, Activation
 from .base import (
-    NOT_QUANTIZED,
     Buf,
     Call,
     Const,
@@ -29,6 +28,7 @@ from .base import (
     need,
 )
 from .fixed import wrap32
+from .float32 import float_problems, is_float, rounded
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
@@ -40,12 +40,11 @@ LOOPS = 4
 
 def int8_problems(ins: Ins, outs: Outs) -> list[str]:
     """Why an operator on int8 tensors cannot be executed: other dtypes, or no per-tensor quantization."""
-    tensors = [t for t in (*ins, *outs) if t is not None]
-    if any(t.dtype == "float32" for t in tensors):
-        return [NOT_QUANTIZED]
-    for t in tensors:
+    for t in (*ins, *outs):
+        if t is None:
+            continue
         if t.dtype != "int8":
-            return [f"{t.name} is {t.dtype}; int8 is supported"]
+            return [f"{t.name} is {t.dtype}; int8 and float32 are supported"]
         if t.quant is None or not t.quant.per_tensor:
             return [f"{t.name} must have one scale and one zero point"]
     return []
@@ -62,10 +61,10 @@ def reach(t: Tensor) -> int:
 
 @dataclass(frozen=True)
 class Unary(Op):
-    """A function of one 8-bit number: `values` says which, the kernel looks it up.
+    """A function of one number: `values` says which in 8 bits, `real` in float32.
 
-    A table of 256 bytes is exact by construction, takes a load an element, and is smaller than the code of most of
-    these functions.
+    In 8 bits the kernel looks it up: a table of 256 bytes is exact by construction, takes a load an element, and is
+    smaller than the code of most of these functions. In float32 the kernel is the operator's own, NAME_f32.
     """
 
     inplace: ClassVar[tuple[int, ...]] = (0,)
@@ -74,18 +73,37 @@ class Unary(Op):
         """The function on int64 `q`, quantized as x is; returns int64 numbers in the range of out's dtype."""
         raise NotImplementedError
 
+    def real(self, x: Array) -> Array:
+        """The function on doubles."""
+        raise NotImplementedError
+
+    def constants(self) -> tuple[float, ...]:
+        """What the float32 kernel takes between its input and its output."""
+        return ()
+
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
         return [(x.shape, x.dtype)]
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
-        return int8_problems(ins, outs)
+        if is_float(ins, outs):
+            return float_problems(ins, outs)
+        return int8_problems(ins, outs) or self.check_int8(need(ins[0]), outs[0])
+
+    def check_int8(self, x: Tensor, out: Tensor) -> list[str]:
+        """Why this node cannot be executed although its tensors are int8."""
+        return []
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        if is_float(ins, outs):
+            return [rounded(self.real(arr(xs[0]).astype(np.float64)))]
         return [self.values(arr(xs[0]).astype(np.int64), need(ins[0]), outs[0]).astype(outs[0].dtype)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        if is_float([x], [out]):
+            numbers = [Num(c) for c in self.constants()]
+            return Call(f"{self.name}_f32", f"itg_{self.name}_f32", (Buf(x.name), *numbers, Buf(out.name), Num(x.size)))
         # Entry i is for the input whose byte is i: 0..127, then -128..-1 where the input is signed.
         every = np.arange(256, dtype=np.uint8).view(x.dtype)
         table = self.values(every.astype(np.int64), x, out).astype(out.dtype).view(np.uint8)
@@ -153,7 +171,7 @@ def _steps(shape: Sequence[int], rank: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Binary(Op):
-    """Two int8 inputs whose shapes broadcast as in NumPy; either may be a constant."""
+    """Two inputs, int8 or float32, whose shapes broadcast as in NumPy; either may be a constant."""
 
     input_names: ClassVar[tuple[str, ...]] = ("a", "b")
     inplace: ClassVar[tuple[int, ...]] = (0, 1)
@@ -169,19 +187,27 @@ class Binary(Op):
         return [(shape, a.dtype)]
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
-        found = int8_problems(ins, outs)
-        if not found and broadcast(need(ins[0]).shape, need(ins[1]).shape) is None:
-            found = [f"its inputs broadcast in more than {LOOPS} nested loops"]
-        return found
+        if broadcast(need(ins[0]).shape, need(ins[1]).shape) is None:
+            return [f"its inputs broadcast in more than {LOOPS} nested loops"]
+        if is_float(ins, outs):
+            return float_problems(ins, outs)
+        return int8_problems(ins, outs) or self.check_int8(need(ins[0]), need(ins[1]), outs[0])
+
+    def check_int8(self, a: Tensor, b: Tensor, out: Tensor) -> list[str]:
+        """Why this node cannot be executed although its tensors are int8."""
+        return []
 
     def call(self, node: Node, graph: Graph, stem: str, fields: Sequence[tuple[str, FieldValue]]) -> Call:
-        """The kernel of `stem`, its parameters beginning with the loops."""
+        """The kernel of `stem` for the tensors' dtype, its parameters beginning with the loops."""
         a, b = (need(t) for t in graph.ins(node))
         loops = broadcast(a.shape, b.shape)
         if loops is None:
             raise GraphError(f"node {node.name}", f"broadcasts in more than {LOOPS} nested loops")
-        params = Struct(f"itg_{stem}_s8_params", (*loops.fields, *fields))
-        return Call(stem, f"itg_{stem}_s8", (Buf(a.name), Buf(b.name), Buf(node.outputs[0]), params))
+        in_float = is_float([a, b], [])
+        function = f"itg_{stem}_f32" if in_float else f"itg_{stem}_s8"
+        params = Struct(f"{function}_params", (*loops.fields, *fields))
+        arguments = (Buf(a.name), Buf(b.name), Buf(node.outputs[0]), params)
+        return Call(f"{stem}_f32" if in_float else stem, function, arguments)
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

@@ -1,15 +1,15 @@
-"""What MAXIMUM and MINIMUM share: bytes are compared as they are, so all three tensors are quantized alike."""
+"""What MAXIMUM and MINIMUM share: int8 is compared as it is, so all three tensors are quantized alike."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from .base import Call, Ins, Outs, TfliteOp, need, same_quant
+from .base import Call, TfliteOp, same_quant
 from .elementwise import Binary
 
 if TYPE_CHECKING:
-    from ..graph import Graph, Node
+    from ..graph import Graph, Node, Tensor
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,10 @@ class Extremum(Binary):
 
     sign: ClassVar[int] = 1
 
-    def check(self, ins: Ins, outs: Outs) -> list[str]:
-        found = super().check(ins, outs)
-        if not found and not all(same_quant(need(t), outs[0]) for t in ins):
-            found = ["its inputs and its output must be quantized alike: it compares and copies bytes"]
-        return found
+    def check_int8(self, a: Tensor, b: Tensor, out: Tensor) -> list[str]:
+        if not (same_quant(a, out) and same_quant(b, out)):
+            return ["its inputs and its output must be quantized alike: it compares and copies bytes"]
+        return []
 
     def lower(self, node: Node, graph: Graph) -> Call:
         return self.call(node, graph, "maximum", (("sign", self.sign),))

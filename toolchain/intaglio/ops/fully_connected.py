@@ -12,8 +12,8 @@ from ..errors import GraphError
 from ..graph import Array, Tensor
 from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
 from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .fixed import clamp_to, requantize
-from .weighted import channel_multipliers, macs_of, weighted_problems
+from .float32 import float_bounds, is_float
+from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_problems
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FullyConnected(Op):
-    """inputs: x, weights [out_c][in_c], bias int32 [out_c] (optional).
+    """inputs: x, weights [out_c][in_c], bias [out_c] (optional); int8 with an int32 bias, or all float32.
 
     x is taken as rows of in_c values, whatever its rank. Output: [rows][out_c], or with `keep_num_dims` x's shape
     with its last dimension in_c replaced by out_c.
@@ -56,28 +56,30 @@ class FullyConnected(Op):
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         x, w, out = need(ins[0]), need(ins[1]), outs[0]
         # Products of int8 and 9-bit numbers: float64 sums are exact up to 2**53, and BLAS makes them fast.
-        rows = arr(xs[0]).reshape(-1, w.shape[1]).astype(np.float64) - x.zero_point
-        acc = (rows @ arr(xs[1]).astype(np.float64).T).astype(np.int64)
-        if len(xs) > 2 and xs[2] is not None:
-            acc += xs[2].astype(np.int64)
-        multiplier, shift = multipliers(x, w, out)
-        y = clamp_to(requantize(acc, multiplier, shift) + out.zero_point, *activation_range(self.activation, out))
+        rows = arr(xs[0]).reshape(-1, w.shape[1]).astype(np.float64) - input_offset(x)
+        acc = rows @ arr(xs[1]).astype(np.float64).T
+        y = output_of(acc, xs[2] if len(xs) > 2 else None, ins, out, self.activation)
         return [y.reshape(out.shape)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         ins, out = graph.ins(node), graph.outs(node)[0]
         x, w = need(ins[0]), need(ins[1])
+        sizes = (("rows", x.size // w.shape[1]), ("in_c", w.shape[1]), ("out_c", w.shape[0]))
+        bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
+        if is_float(ins, [out]):
+            params = Struct("itg_fully_connected_f32_params", (*sizes, *float_bounds(self.activation)))
+            arguments = (Buf(x.name), Buf(w.name), bias, Buf(out.name), params)
+            return Call("fully_connected_f32", "itg_fully_connected_f32", arguments)
         multiplier, shift = multipliers(x, w, out)
         low, high = activation_range(self.activation, out)
         params = Struct(
             "itg_fully_connected_s8_params",
             (
-                ("rows", x.size // w.shape[1]), ("in_c", w.shape[1]), ("out_c", w.shape[0]),
+                *sizes,
                 ("multiplier_step", int(len(multiplier) > 1)),
                 ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
             ),
         )  # fmt: skip
-        bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
         return Call(
             "fully_connected",
             "itg_fully_connected_s8",

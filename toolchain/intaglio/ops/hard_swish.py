@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..graph import Array, Tensor
-from .base import Ins, Outs, TfliteOp, need
+from .base import TfliteOp
 from .elementwise import Unary, saturate16, wrap16
 from .fixed import quantize_multiplier, rounding_shift
 
@@ -21,16 +21,12 @@ EXTRA_BITS = 7
 
 @dataclass(frozen=True)
 class HardSwish(Unary):
-    """inputs: x int8; output: int8 of the same shape."""
+    """inputs: x int8 or float32; output: of the same dtype and shape."""
 
     name: ClassVar[str] = "hard_swish"
     tflite: ClassVar[tuple[str, ...]] = ("HARD_SWISH",)
 
-    def check(self, ins: Ins, outs: Outs) -> list[str]:
-        found = super().check(ins, outs)
-        if found:
-            return found
-        x, out = need(ins[0]), outs[0]
+    def check_int8(self, x: Tensor, out: Tensor) -> list[str]:
         # Shifts of a 16-bit number; TFLM itself refuses a positive one for the output.
         if not -15 <= _to_output(x, out)[1] <= 0:
             return [f"its output scale {out.scale} is too far from its input scale {x.scale}"]
@@ -53,6 +49,9 @@ class HardSwish(Unary):
         product = gate * scaled
         y = np.sign(product) * (np.abs(product) >> 15)  # towards zero: this product alone does not round
         return np.clip(wrap16(rounding_shift(y, -shift) + out.zero_point), -128, 127)
+
+    def real(self, x: Array) -> Array:
+        return np.asarray(x * np.clip(x + 3, 0, 6) / 6)
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         return TfliteOp("HARD_SWISH", node.inputs, "HardSwishOptions")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..graph import Array, Tensor
-from .base import Ins, Op, Outs, Refuse, TfliteOp, need
+from .base import Op, Refuse, TfliteOp
 from .elementwise import Unary, reach
 from .fixed import accumulator_problem, quantize_multiplier, requantize
 
@@ -20,18 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeakyRelu(Unary):
-    """inputs: x int8; output: int8 of the same shape. `alpha` may be negative or above 1."""
+    """inputs: x int8 or float32; output: of the same dtype and shape. `alpha` may be negative or above 1."""
 
     name: ClassVar[str] = "leaky_relu"
     tflite: ClassVar[tuple[str, ...]] = ("LEAKY_RELU",)
     alpha: float = 0.01
 
-    def check(self, ins: Ins, outs: Outs) -> list[str]:
-        found = super().check(ins, outs)
-        if found:
-            return found
-        x = need(ins[0])
-        factors = [quantize_multiplier(abs(f) * x.scale / outs[0].scale) for f in (1.0, self.alpha)]
+    def check_int8(self, x: Tensor, out: Tensor) -> list[str]:
+        factors = [quantize_multiplier(abs(f) * x.scale / out.scale) for f in (1.0, self.alpha)]
         problem = accumulator_problem(reach(x), factors)
         return [problem] if problem else []
 
@@ -42,6 +38,12 @@ class LeakyRelu(Unary):
         below = requantize(distance, *quantize_multiplier(x.scale * abs(self.alpha) / out.scale))
         y = np.where(distance >= 0, above, -below if self.alpha < 0 else below)
         return np.asarray(np.clip(y + out.zero_point, -128, 127))
+
+    def real(self, x: Array) -> Array:
+        return np.where(x > 0, x, x * float(np.float32(self.alpha)))
+
+    def constants(self) -> tuple[float, ...]:
+        return (self.alpha,)
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

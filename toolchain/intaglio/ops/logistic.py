@@ -15,7 +15,7 @@ from .sigmoid import INTEGER_BITS, Sigmoid
 
 @dataclass(frozen=True)
 class Logistic(Sigmoid):
-    """inputs: x int8; output: int8 of the same shape, scale 1/256, zero point -128."""
+    """inputs: x int8 or float32; output: of the same dtype and shape, int8 with scale 1/256, zero point -128."""
 
     name: ClassVar[str] = "logistic"
     tflite: ClassVar[tuple[str, ...]] = ("LOGISTIC",)
@@ -25,6 +25,10 @@ class Logistic(Sigmoid):
         above = saturating_shift(reciprocal(half_of_one_plus(exp_negative(-np.abs(x), INTEGER_BITS))), 1)
         y = np.where(x > 0, above, I32_MAX - above)
         return rounding_shift(np.where(x == 0, 1 << 30, y), 31 - 8) - 128
+
+    def real(self, x: Array) -> Array:
+        # 1 / (1 + exp(-x)) without an exponential that overflows.
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].sigmoid()

@@ -10,6 +10,7 @@ from ..graph import INT_RANGE, Array
 from .activation import activation_range, torch_activation
 from .base import Ins, Outs, arr
 from .fixed import clamp_to
+from .float32 import LARGEST, is_float, rounded
 from .pool import Pool2D
 from .window import patches, torch_nchw
 
@@ -23,8 +24,10 @@ class MaxPool2D(Pool2D):
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         x = arr(xs[0])
-        lowest = INT_RANGE[x.dtype.name][0]
+        lowest = -LARGEST if is_float(ins, outs) else INT_RANGE[x.dtype.name][0]
         largest = patches(x, self.kernel, self.stride, (1, 1), self.pads, lowest).max(axis=(3, 4))
+        if is_float(ins, outs):
+            return [rounded(largest, self.activation)]
         return [clamp_to(largest, *activation_range(self.activation, outs[0]))]
 
     def forward(self, *xs: Any) -> Any:

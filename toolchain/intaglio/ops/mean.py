@@ -11,8 +11,9 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import NOT_QUANTIZED, Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
+from .float32 import float_problems, is_float, rounded
 from .movement import axis_index, steps, tensor_input
 
 if TYPE_CHECKING:
@@ -43,21 +44,23 @@ class Mean(Op):
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x, out = need(ins[0]), outs[0]
-        if x.dtype == "float32":
-            return [NOT_QUANTIZED]
+        if any(len(g) > LOOPS for g in self._groups(x)):
+            return [f"it averages {self.axes} of {len(x.shape)} dimensions, which are too many groups"]
+        if is_float(ins, outs):
+            return float_problems(ins, outs)
         if x.dtype != "int8":
-            return [f"its input is {x.dtype}; int8 is supported"]
+            return [f"its input is {x.dtype}; int8 and float32 are supported"]
         for t in (x, out):
             if t.quant is None or not t.quant.per_tensor:
                 return [f"{t.name} must have one scale and one zero point"]
-        if any(len(g) > LOOPS for g in self._groups(x)):
-            return [f"it averages {self.axes} of {len(x.shape)} dimensions, which are too many groups"]
         count = self._count(x)
         problem = accumulator_problem(count * 255, [self._factor(x, out)])
         return [problem] if problem else []
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         x, out = need(ins[0]), outs[0]
+        if is_float(ins, outs):
+            return [rounded(np.asarray(arr(xs[0]).mean(axis=self.axes, keepdims=self.keep_dims, dtype=np.float64)))]
         total = arr(xs[0]).astype(np.int64).sum(axis=self.axes, keepdims=self.keep_dims) - x.zero_point * self._count(x)
         multiplier, shift = self._factor(x, out)
         return [clamp_to(requantize(total, multiplier, shift) + out.zero_point, -128, 127)]
@@ -65,12 +68,18 @@ class Mean(Op):
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
         kept, averaged = ([(1, 0)] * (LOOPS - len(g)) + g for g in self._groups(x))
+        loops = (
+            ("kept_size", [n for n, _ in kept]), ("kept_step", [s for _, s in kept]),
+            ("mean_size", [n for n, _ in averaged]), ("mean_step", [s for _, s in averaged]),
+        )  # fmt: skip
+        if is_float([x], [out]):
+            params = Struct("itg_mean_f32_params", (*loops, ("count", float(self._count(x)))))
+            return Call("mean_f32", "itg_mean_f32", (Buf(x.name), Buf(out.name), params))
         multiplier, shift = self._factor(x, out)
         params = Struct(
             "itg_mean_s8_params",
             (
-                ("kept_size", [n for n, _ in kept]), ("kept_step", [s for _, s in kept]),
-                ("mean_size", [n for n, _ in averaged]), ("mean_step", [s for _, s in averaged]),
+                *loops,
                 ("in_sum_offset", -x.zero_point * self._count(x)), ("out_offset", out.zero_point),
                 ("multiplier", multiplier), ("shift", shift),
             ),

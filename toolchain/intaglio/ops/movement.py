@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..graph import DTYPES, Tensor
-from .base import NOT_QUANTIZED, Buf, Call, Num, Refuse, Struct
+from .base import Buf, Call, Num, Refuse, Struct
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
@@ -97,9 +97,7 @@ def alike(a: Tensor, b: Tensor) -> bool:
 
 
 def move_problems(ins: Sequence[Tensor], outs: Sequence[Tensor], moves: Sequence[Move] = ()) -> list[str]:
-    """Why bytes cannot simply be moved from `ins` to `outs`: float tensors, unlike quantization, too many loops."""
-    if any(t.dtype == "float32" for t in (*ins, *outs)):
-        return [NOT_QUANTIZED]
+    """Why bytes cannot simply be moved from `ins` to `outs`: unlike quantization, too many loops."""
     for a in ins:
         for b in outs:
             if not alike(a, b):

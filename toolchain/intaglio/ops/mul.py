@@ -13,6 +13,7 @@ from .activation import activation_range, torch_activation
 from .base import Call, Ins, Outs, arr, need
 from .elementwise import Arithmetic, reach
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
+from .float32 import float_bounds, is_float, rounded
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -26,15 +27,13 @@ class Mul(Arithmetic):
     tflite: ClassVar[tuple[str, ...]] = ("MUL",)
     options: ClassVar[str] = "MulOptions"
 
-    def check(self, ins: Ins, outs: Outs) -> list[str]:
-        found = super().check(ins, outs)
-        if found:
-            return found
-        a, b = need(ins[0]), need(ins[1])
-        problem = accumulator_problem(reach(a) * reach(b), [_factor(a, b, outs[0])])
+    def check_int8(self, a: Tensor, b: Tensor, out: Tensor) -> list[str]:
+        problem = accumulator_problem(reach(a) * reach(b), [_factor(a, b, out)])
         return [problem] if problem else []
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        if is_float(ins, outs):
+            return [rounded(arr(xs[0]).astype(np.float64) * arr(xs[1]), self.activation)]
         a, b, out = need(ins[0]), need(ins[1]), outs[0]
         product = (arr(xs[0]).astype(np.int64) - a.zero_point) * (arr(xs[1]).astype(np.int64) - b.zero_point)
         y = requantize(product, *_factor(a, b, out)) + out.zero_point
@@ -43,6 +42,8 @@ class Mul(Arithmetic):
     def lower(self, node: Node, graph: Graph) -> Call:
         a, b = (need(t) for t in graph.ins(node))
         out = graph.outs(node)[0]
+        if is_float([a, b], [out]):
+            return self.call(node, graph, "mul", float_bounds(self.activation))
         low, high = activation_range(self.activation, out)
         multiplier, shift = _factor(a, b, out)
         fields = (

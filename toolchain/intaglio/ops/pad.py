@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import GraphError
 from ..graph import DTYPES, INT_RANGE, Array, Tensor, constant
 from .base import Buf, Call, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .float32 import LARGEST, float_bits
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
 from .window import MAX_SIDE, Pair
 
@@ -46,7 +47,7 @@ class Pad(Op):
     def fill(self, t: Tensor) -> float | int:
         """`value` as the tensor holds it."""
         if t.dtype == "float32":
-            return self.value
+            return min(max(float(self.value), -LARGEST), LARGEST)
         low, high = INT_RANGE[t.dtype]
         if not math.isfinite(self.value):
             return low if self.value < 0 else high
@@ -58,7 +59,8 @@ class Pad(Op):
 
     def lower(self, node: Node, graph: Graph) -> tuple[Call, ...]:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
-        value = Num(int(self.fill(out)))
+        fill = self.fill(out)
+        value = Num(float_bits(fill) if isinstance(fill, float) else fill)
         border = Call("fill", "itg_fill", (Buf(out.name), Num(out.size), Num(itemsize(out)), value))
         return border, move_call(self._move(x, out), x.name, out.name)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from .activation import TFLITE_CODE, Activation, activation_range
-from .base import NOT_QUANTIZED, Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, need
+from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, need
+from .float32 import float_bounds, float_problems, is_float
 from .movement import alike, tensor_input
 from .window import Pads, Pair, hw_of, out_hw, read_padding, tflite_padding
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pool2D(Op):
-    """inputs: x [1][h][w][c]; output [1][out_h][out_w][c], quantized as x is. Padded elements do not take part."""
+    """inputs: x [1][h][w][c]; output [1][out_h][out_w][c], quantized as x is, or both float32.
+
+    Padded elements do not take part.
+    """
 
     kernel: Pair = (1, 1)
     stride: Pair = (1, 1)
@@ -31,12 +35,12 @@ class Pool2D(Op):
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x, out = need(ins[0]), outs[0]
-        if x.dtype == "float32":
-            return [NOT_QUANTIZED]
-        if x.dtype != "int8":
-            return [f"its input is {x.dtype}; int8 is supported"]
         if x.shape[0] != 1:
             return [f"its batch is {x.shape[0]}; 1 is supported"]
+        if is_float(ins, outs):
+            return float_problems(ins, outs)
+        if x.dtype != "int8":
+            return [f"its input is {x.dtype}; int8 and float32 are supported"]
         for t in (x, out):
             if t.quant is None or not t.quant.per_tensor:
                 return [f"{t.name} must have one scale and one zero point"]
@@ -46,18 +50,18 @@ class Pool2D(Op):
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
-        low, high = activation_range(self.activation, out)
-        params = Struct(
-            "itg_pool2d_params",
-            (
-                ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("channels", x.shape[3]),
-                ("out_h", out.shape[1]), ("out_w", out.shape[2]),
-                ("kernel_h", self.kernel[0]), ("kernel_w", self.kernel[1]),
-                ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
-                ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
-                ("out_min", low), ("out_max", high),
-            ),
+        sizes = (
+            ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("channels", x.shape[3]),
+            ("out_h", out.shape[1]), ("out_w", out.shape[2]),
+            ("kernel_h", self.kernel[0]), ("kernel_w", self.kernel[1]),
+            ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
+            ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
         )  # fmt: skip
+        if is_float([x], [out]):
+            params = Struct("itg_pool2d_f32_params", (*sizes, *float_bounds(self.activation)))
+            return Call(f"{self.name}_f32", f"itg_{self.name}_f32", (Buf(x.name), Buf(out.name), params))
+        low, high = activation_range(self.activation, out)
+        params = Struct("itg_pool2d_params", (*sizes, ("out_min", low), ("out_max", high)))
         return Call(self.name, f"itg_{self.name}_s8", (Buf(x.name), Buf(out.name), params))
 
     @classmethod

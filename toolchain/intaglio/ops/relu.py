@@ -9,9 +9,10 @@ import numpy as np
 
 from ..graph import Array, Tensor
 from .activation import Activation, activation_range, torch_activation
-from .base import Ins, Op, Outs, TfliteOp, need, same_quant
+from .base import Op, TfliteOp, same_quant
 from .elementwise import Unary, reach
 from .fixed import accumulator_problem, quantize_multiplier, requantize
+from .float32 import float_range
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
@@ -22,17 +23,13 @@ BUILTIN: dict[Activation, str] = {"relu": "RELU", "relu6": "RELU6", "relu_n1_to_
 
 @dataclass(frozen=True)
 class Relu(Unary):
-    """inputs: x int8; output: int8 of the same shape, clamped to what `activation` (not none) leaves."""
+    """inputs: x int8 or float32; output: the same dtype and shape, clamped to what `activation` (not none) leaves."""
 
     name: ClassVar[str] = "relu"
     tflite: ClassVar[tuple[str, ...]] = tuple(BUILTIN.values())
     activation: Activation = "relu"
 
-    def check(self, ins: Ins, outs: Outs) -> list[str]:
-        found = super().check(ins, outs)
-        if found:
-            return found
-        x, out = need(ins[0]), outs[0]
+    def check_int8(self, x: Tensor, out: Tensor) -> list[str]:
         if self.activation == "relu6" and not same_quant(x, out):
             # TFLM's RELU6 clamps bytes and never looks at the output's quantization, where TFLite rescales.
             return ["its output must be quantized as its input is: runtimes disagree on what RELU6 does otherwise"]
@@ -42,6 +39,13 @@ class Relu(Unary):
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
         y = requantize(q - x.zero_point, *quantize_multiplier(x.scale / out.scale)) + out.zero_point
         return np.asarray(np.clip(y, *activation_range(self.activation, out)))
+
+    def real(self, x: Array) -> Array:
+        low, high = float_range(self.activation)
+        return np.asarray(np.clip(x, low, high))
+
+    def constants(self) -> tuple[float, ...]:
+        return float_range(self.activation)
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

@@ -11,9 +11,10 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import NOT_QUANTIZED, Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .base import Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
 from .exponential import exp_negative, reciprocal, saturating_shift
 from .fixed import I32_MAX, clamp_to, doubling_high_mul, quantize_multiplier, rounding_shift
+from .float32 import float_problems, is_float, rounded
 from .movement import tensor_input
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ MAX_ROW = (1 << SUM_BITS) - 1
 
 @dataclass(frozen=True)
 class Softmax(Op):
-    """inputs: x int8 [..., n]. Output: exp(beta * x) / sum of the row, int8 with scale 1/256 and zero point -128.
+    """inputs: x [..., n], int8 or float32. Output: exp(beta * x) / sum of the row, of the same dtype; int8 has scale
+    1/256 and zero point -128.
 
     An int8 row has 256 possible distances from its maximum, so that the exponential is a table made here: exact,
     faster than the series, and not larger than its code.
@@ -49,8 +51,8 @@ class Softmax(Op):
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x, out = need(ins[0]), outs[0]
-        if x.dtype == "float32":
-            return [NOT_QUANTIZED]
+        if is_float(ins, outs):
+            return float_problems(ins, outs)
         if (x.dtype, out.dtype) != ("int8", "int8"):
             return [f"its input and output are {x.dtype} and {out.dtype}; int8 is supported"]
         if x.quant is None or not x.quant.per_tensor:
@@ -64,6 +66,10 @@ class Softmax(Op):
         return []
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
+        if is_float(ins, outs):
+            real = arr(xs[0]).astype(np.float64)
+            powers = np.exp((real - real.max(axis=-1, keepdims=True)) * self.beta)
+            return [rounded(powers / powers.sum(axis=-1, keepdims=True))]
         x = arr(xs[0]).astype(np.int64)
         table = exp_table(self.beta, need(ins[0]))
         below = x.max(axis=-1, keepdims=True) - x
@@ -77,11 +83,13 @@ class Softmax(Op):
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x = need(graph.ins(node)[0])
-        table = exp_table(self.beta, x).astype(np.int32)
         n = x.shape[-1]
-        params = Struct(
-            "itg_softmax_s8_params", (("rows", x.size // n), ("row_size", n), ("table_size", int(table.size)))
-        )
+        sizes = (("rows", x.size // n), ("row_size", n))
+        if x.dtype == "float32":
+            params = Struct("itg_softmax_f32_params", (*sizes, ("beta", float(self.beta))))
+            return Call("softmax_f32", "itg_softmax_f32", (Buf(x.name), Buf(node.outputs[0]), params))
+        table = exp_table(self.beta, x).astype(np.int32)
+        params = Struct("itg_softmax_s8_params", (*sizes, ("table_size", int(table.size))))
         exps = Const("exp", table, "exp(-i * beta * scale), Q0.31; beyond the table it is too small to matter")
         return Call("softmax", "itg_softmax_s8", (Buf(x.name), exps, Buf(node.outputs[0]), params))
 

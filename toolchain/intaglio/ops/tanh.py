@@ -15,7 +15,7 @@ from .sigmoid import INTEGER_BITS, Sigmoid
 
 @dataclass(frozen=True)
 class Tanh(Sigmoid):
-    """inputs: x int8; output: int8 of the same shape, scale 1/128, zero point 0."""
+    """inputs: x int8 or float32; output: of the same dtype and shape, int8 with scale 1/128, zero point 0."""
 
     name: ClassVar[str] = "tanh"
     tflite: ClassVar[tuple[str, ...]] = ("TANH",)
@@ -26,6 +26,9 @@ class Tanh(Sigmoid):
         e = exp_negative(-np.abs(x), INTEGER_BITS + 1)
         above = saturating_shift(reciprocal(half_of_one_plus(e)) - (1 << 29), 2)
         return rounding_shift(np.where(x == 0, 0, np.where(x < 0, -above, above)), 31 - 7)
+
+    def real(self, x: Array) -> Array:
+        return np.asarray(np.tanh(x))
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].tanh()

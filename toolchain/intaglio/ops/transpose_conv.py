@@ -12,9 +12,9 @@ from ..errors import GraphError
 from ..graph import Array
 from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
 from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .fixed import clamp_to, requantize
+from .float32 import float_bounds, is_float
 from .movement import tensor_input
-from .weighted import channel_multipliers, macs_of, weighted_problems
+from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_problems
 from .window import MAX_SIDE, Pair, hw_of, read_padding, same_pads
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TransposeConv(Op):
-    """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c], bias int32 [out_c] (optional).
+    """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c], bias [out_c] (optional); int8 with an
+    int32 bias, or all float32.
 
     Input pixel (y, x) adds to the rows from y * stride - cut on, and so to the columns. Output: [1][*size][out_c]; what
     falls outside is dropped, and what nothing reaches holds the bias.
@@ -61,9 +62,9 @@ class TransposeConv(Op):
         return macs_of(need(ins[1]), x.shape[1] * x.shape[2])
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        x, w, out = need(ins[0]), need(ins[1]), outs[0]
+        x, w = need(ins[0]), need(ins[1])
         # float64 holds these integer sums exactly, and BLAS makes them fast.
-        pixels = arr(xs[0]).astype(np.float64) - x.zero_point
+        pixels = arr(xs[0]).astype(np.float64) - input_offset(x)
         weights = arr(xs[1]).astype(np.float64)
         (kh, kw), (sh, sw) = w.shape[1:3], self.stride
         n, h, wd = x.shape[:3]
@@ -74,30 +75,27 @@ class TransposeConv(Op):
             for kx in range(kw):
                 acc[:, ky : ky + h * sh : sh, kx : kx + wd * sw : sw][:, :h, :wd] += pixels @ weights[:, ky, kx].T
         acc = acc[:, self.cut[0] : self.cut[0] + self.size[0], self.cut[1] : self.cut[1] + self.size[1]]
-        total = acc.astype(np.int64)
-        if len(xs) > 2 and xs[2] is not None:
-            total += xs[2].astype(np.int64)
-        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
-        total = requantize(total, multiplier, shift) + out.zero_point
-        return [clamp_to(total, *activation_range(self.activation, out))]
+        return [output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         ins, out = graph.ins(node), graph.outs(node)[0]
         x, w = need(ins[0]), need(ins[1])
-        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
-        low, high = activation_range(self.activation, out)
-        params = Struct(
-            "itg_transpose_conv_s8_params",
-            (
-                ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("in_c", x.shape[3]),
-                ("out_h", out.shape[1]), ("out_w", out.shape[2]), ("out_c", out.shape[3]),
-                ("kernel_h", w.shape[1]), ("kernel_w", w.shape[2]),
-                ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
-                ("cut_top", self.cut[0]), ("cut_left", self.cut[1]),
-                ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
-            ),
+        sizes = (
+            ("in_h", x.shape[1]), ("in_w", x.shape[2]), ("in_c", x.shape[3]),
+            ("out_h", out.shape[1]), ("out_w", out.shape[2]), ("out_c", out.shape[3]),
+            ("kernel_h", w.shape[1]), ("kernel_w", w.shape[2]),
+            ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
+            ("cut_top", self.cut[0]), ("cut_left", self.cut[1]),
         )  # fmt: skip
         bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
+        if is_float(ins, [out]):
+            params = Struct("itg_transpose_conv_f32_params", (*sizes, *float_bounds(self.activation)))
+            arguments = (Buf(x.name), Buf(w.name), bias, Buf(out.name), params)
+            return Call("transpose_conv_f32", "itg_transpose_conv_f32", arguments)
+        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
+        low, high = activation_range(self.activation, out)
+        offsets = ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high)
+        params = Struct("itg_transpose_conv_s8_params", (*sizes, *offsets))
         return Call(
             "transpose_conv",
             "itg_transpose_conv_s8",

@@ -7,8 +7,10 @@ import math
 import numpy as np
 
 from ..graph import INT_RANGE, Array, Tensor
-from .base import NOT_QUANTIZED
-from .fixed import accumulator_problem, quantize_multiplier
+from .activation import Activation, activation_range
+from .base import Ins, need
+from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
+from .float32 import float_problems, is_float, rounded
 
 
 def channel_scales(weights: Tensor, channels: int) -> list[float]:
@@ -24,12 +26,12 @@ def channel_multipliers(x: Tensor, weights: Tensor, out: Tensor, channels: int) 
 
 
 def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tensor, axis: int) -> list[str]:
-    """Why an int8 operator with weights cannot be executed: dtypes, quantization, constness, overflow.
+    """Why an operator with weights cannot be executed: dtypes, and in int8 quantization, constness, overflow.
 
     `axis` is the output-channel axis of the weights.
     """
-    if x.dtype == "float32" or out.dtype == "float32":
-        return [NOT_QUANTIZED]
+    if is_float([x], [out]):
+        return float_problems([x, weights, bias], [out])
     found = [t.dtype for t in (x, weights, out)]
     if found != ["int8", "int8", "int8"]:
         return [f"its input, weights and output are {', '.join(found)}; int8 is supported"]
@@ -57,6 +59,24 @@ def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tens
         if problem:
             return [problem]
     return []
+
+
+def input_offset(x: Tensor) -> int:
+    """What a real 0 is in x: its zero point, or 0 in floats."""
+    return 0 if x.dtype == "float32" else x.zero_point
+
+
+def output_of(acc: Array, bias: Array | None, ins: Ins, out: Tensor, activation: Activation) -> Array:
+    """The output of sums of products: with the bias, requantized where they are integers, clamped.
+
+    `acc` [..., channels] holds float64, which is exact for the sums of int8 products.
+    """
+    total = acc if bias is None else acc + bias
+    if is_float(ins, [out]):
+        return rounded(total, activation)
+    multiplier, shift = channel_multipliers(need(ins[0]), need(ins[1]), out, acc.shape[-1])
+    y = requantize(total.astype(np.int64), multiplier, shift) + out.zero_point
+    return clamp_to(y, *activation_range(activation, out))
 
 
 def macs_of(weights: Tensor, positions: int) -> int:

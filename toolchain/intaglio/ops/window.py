@@ -69,7 +69,7 @@ def tflite_padding(pads: Pads, hw: Pair, kernel: Pair, stride: Pair, dilation: P
     return 0 if pads == same_pads(hw, kernel, stride, dilation) else None
 
 
-def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads, fill: int) -> Array:
+def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads, fill: float) -> Array:
     """All windows of x [n][h][w][c] padded with `fill`: a view [n][out_h][out_w][kernel_h][kernel_w][c]."""
     padded = np.pad(x, ((0, 0), (pads[0], pads[1]), (pads[2], pads[3]), (0, 0)), constant_values=fill)
     extent = (effective(kernel[0], dilation[0]), effective(kernel[1], dilation[1]))

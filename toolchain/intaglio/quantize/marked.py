@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..graph import Graph, Node, Quant, Tensor, verify
-from ..lower.calls import require_integer
+from ..lower.calls import require_executable
 from ..ops.quantize import Quantize
 from ..ops.reshape import Reshape
 from .post_training import quantized, with_weights
@@ -50,7 +50,7 @@ def quantize_marked(graph: Graph) -> Graph:
         raise UnsupportedError(graph.name, problems, remedy)
     tensors = {n: quantized(t, quants[n]) for n, t in graph.tensors.items() if n in quants and not t.is_const}
     nodes = [made for node in graph.nodes for made in _integer(node, graph, tensors)]
-    return require_integer(verify(replace(graph, tensors=tensors).with_nodes(nodes), "quantized"))
+    return require_executable(verify(replace(graph, tensors=tensors).with_nodes(nodes), "quantized"))
 
 
 def _spread(graph: Graph) -> dict[str, Quant]:

@@ -6,7 +6,7 @@ int32 at input scale times weight scale (Jacob et al., CVPR 2018; TFLite 8-bit q
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from ..errors import DataError, UnsupportedError
 from ..graph import INT_RANGE, Array, Graph, Node, Quant, Tensor, constant, verify
-from ..lower.calls import require_integer
+from ..lower.calls import require_executable
 from .calibrate import Method, Ranges, calibrate
+from .partial import choose, divide, join
 from .scales import WEIGHTED, activation_quants, separate_fixed
 from .simplify import simplify
 
@@ -25,15 +26,18 @@ DEAD_STEPS = 256
 """A channel without weights keeps its bias to 1 / DEAD_STEPS of an output step."""
 
 
-def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
-    """Full-integer quantization.
+def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]], keep_float: Collection[str] = ()) -> Graph:
+    """Full-integer quantization, or partial.
 
     Args:
         graph: a float Graph, from PyTorch or from a float .tflite.
         ranges: from `calibrate` on the same graph.
+        keep_float: names of layers, or patterns, that stay in float32, QUANTIZE and DEQUANTIZE around them.
 
-    Returns: a Graph verified as "quantized" whose every node passes its `check`; inputs and outputs are int8.
-    Raises: DataError when a tensor has no range; UnsupportedError listing what cannot be executed in integers.
+    Returns: a Graph verified as "quantized" whose every node passes its `check`; inputs and outputs are int8, but
+        float32 where only kept layers read or make them.
+    Raises: DataError when a tensor has no range or no layer has a name of keep_float; UnsupportedError listing what
+        cannot be executed.
     """
     graph = simplify(graph)
     _require_float(graph)
@@ -41,20 +45,33 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
     missing = [n for n in computed if n not in ranges]
     if missing:
         raise DataError(f"tensor {missing[0]}", "has no range", "", "Calibrate this graph")
+    divided = divide(graph, choose(graph, keep_float))
+    copied = {copy: ranges[name] for copy, name in divided.origins.items() if name in ranges}
+    part = _all_int8(divided.part, {**ranges, **copied})
+    return require_executable(verify(join(divided, part), "quantized"))
+
+
+def _all_int8(graph: Graph, ranges: Ranges) -> Graph:
+    """Every node in integers; not verified, since a part need not be a whole graph."""
     graph = separate_fixed(graph)
     quants = activation_quants(graph, ranges)
     tensors = {name: quantized(graph.tensors[name], quant) for name, quant in quants.items()}
     nodes = [with_weights(n, graph, tensors) if n.op.name in WEIGHTED else n for n in graph.nodes]
-    result = replace(graph, tensors=tensors).with_nodes(nodes)
-    return require_integer(verify(result, "quantized"))
+    return replace(graph, tensors=tensors).with_nodes(nodes)
 
 
 def post_training(
-    graph: Graph, data: Any, method: Method = "minmax", percentile: float = 99.99, source: str = "calibration data"
+    graph: Graph,
+    data: Any,
+    method: Method = "minmax",
+    percentile: float = 99.99,
+    source: str = "calibration data",
+    keep_float: Collection[str] = (),
 ) -> Graph:
     """`calibrate`, then `quantize`."""
+    choose(simplify(graph), keep_float)  # a misspelt layer is told of before the long part
     ranges: Ranges = calibrate(graph, data, method, percentile, source)
-    return quantize(graph, ranges)
+    return quantize(graph, ranges, keep_float)
 
 
 def _require_float(graph: Graph) -> None:

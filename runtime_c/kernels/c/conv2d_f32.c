@@ -1,0 +1,64 @@
+#include "conv2d_f32.h"
+
+#include <stddef.h>
+
+#include "clamp_f32.h"
+#include "taps.h"
+
+static float dot(const float *in, const float *weights, int32_t length)
+{
+    float sum = 0.0f;
+    for (int32_t i = 0; i < length; i++) {
+        sum += weights[i] * in[i];
+    }
+    return sum;
+}
+
+/* One output without its bias: `in` and `filter` point at the first tap inside the input, which has `rows` x `columns`
+ * of them. */
+static float window_sum(const float *in, const float *filter, int32_t rows, int32_t columns,
+                        const itg_conv2d_f32_params *p)
+{
+    const int32_t channels = p->group_in_c;
+    const int32_t row_step = p->dilation_h * p->in_w * p->in_c;
+    const int32_t column_step = p->dilation_w * p->in_c;
+    /* Neighbouring taps that lie side by side in memory, as in the filter, are one run a row. */
+    const int32_t run = column_step == channels ? columns * channels : channels;
+    const int32_t runs = column_step == channels ? 1 : columns;
+    float sum = 0.0f;
+    for (int32_t ky = 0; ky < rows; ky++) {
+        const float *row = in + ky * row_step;
+        const float *taps = filter + ky * p->kernel_w * channels;
+        for (int32_t kx = 0; kx < runs; kx++) {
+            sum += dot(row + kx * column_step, taps + kx * channels, run);
+        }
+    }
+    return sum;
+}
+
+void itg_conv2d_f32(const float *in, const float *weights, const float *bias, float *out,
+                    const itg_conv2d_f32_params *p)
+{
+    const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_in_c;
+    const int32_t group_out_c = p->out_c / (p->in_c / p->group_in_c);
+    for (int32_t oy = 0; oy < p->out_h; oy++) {
+        const int32_t y0 = oy * p->stride_h - p->pad_top;
+        const itg_taps ky = itg_taps_inside(y0, p->kernel_h, p->dilation_h, p->in_h);
+        for (int32_t ox = 0; ox < p->out_w; ox++) {
+            const int32_t x0 = ox * p->stride_w - p->pad_left;
+            const itg_taps kx = itg_taps_inside(x0, p->kernel_w, p->dilation_w, p->in_w);
+            const int32_t in_at =
+                ((y0 + ky.first * p->dilation_h) * p->in_w + x0 + kx.first * p->dilation_w) * p->in_c;
+            const int32_t filter_at = (ky.first * p->kernel_w + kx.first) * p->group_in_c;
+            for (int32_t oc = 0; oc < p->out_c; oc++) {
+                const int32_t group = oc / group_out_c;
+                float sum = bias != NULL ? bias[oc] : 0.0f;
+                if (ky.end > ky.first && kx.end > kx.first) {
+                    sum += window_sum(in + in_at + group * p->group_in_c, weights + oc * filter_size + filter_at,
+                                      ky.end - ky.first, kx.end - kx.first, p);
+                }
+                *out++ = itg_clamp_f32(sum, p->out_min, p->out_max);
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+#ifndef ITG_CONV2D_F32_H
+#define ITG_CONV2D_F32_H
+
+#include <stdint.h>
+
+typedef struct {
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w;
+    int32_t group_in_c; /* input channels a filter sees: in_c / groups */
+    int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+    float out_min, out_max; /* what the fused activation leaves */
+} itg_conv2d_f32_params;
+
+/* in [in_h][in_w][in_c], weights [out_c][kernel_h][kernel_w][group_in_c], bias [out_c] or NULL,
+ * out [out_h][out_w][out_c] */
+void itg_conv2d_f32(const float *in, const float *weights, const float *bias, float *out,
+                    const itg_conv2d_f32_params *p);
+
+#endif

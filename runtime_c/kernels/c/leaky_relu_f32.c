@@ -1,0 +1,8 @@
+#include "leaky_relu_f32.h"
+
+void itg_leaky_relu_f32(const float *in, float alpha, float *out, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        out[i] = in[i] > 0.0f ? in[i] : alpha * in[i];
+    }
+}

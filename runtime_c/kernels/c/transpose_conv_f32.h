@@ -1,0 +1,19 @@
+#ifndef ITG_TRANSPOSE_CONV_F32_H
+#define ITG_TRANSPOSE_CONV_F32_H
+
+#include <stdint.h>
+
+typedef struct {
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t cut_top, cut_left; /* rows and columns of the full result that the output leaves out */
+    float out_min, out_max; /* what the fused activation leaves */
+} itg_transpose_conv_f32_params;
+
+/* in [in_h][in_w][in_c], weights [out_c][kernel_h][kernel_w][in_c], bias [out_c] or NULL, out [out_h][out_w][out_c] */
+void itg_transpose_conv_f32(const float *in, const float *weights, const float *bias, float *out,
+                            const itg_transpose_conv_f32_params *p);
+
+#endif
