@@ -60,15 +60,21 @@ def inspect(model: Model) -> Summary:
 
 
 def to_int8(
-    model: Model, data: Mapping[str, Array] | Array, method: Literal["minmax", "percentile"] = "minmax"
+    model: Model,
+    data: Mapping[str, Array] | Array,
+    method: Literal["minmax", "percentile", "mse", "entropy"] = "percentile",
+    *,
+    equalized: bool = False,
+    bias_corrected: bool = True,
 ) -> Graph:
-    """A float model, quantized. `data`: representative float inputs, [n, ...], by input name or as one array.
+    """A float model, quantized: see quantize/post_training.py. `data`: representative float inputs, [n, ...], by input
+    name or as one array.
 
     Raises DataError for data that does not fit the model, ToolError without PyTorch.
     """
     from .quantize.post_training import post_training
 
-    return post_training(load(model), data, method)
+    return post_training(load(model), data, method, equalized=equalized, bias_corrected=bias_corrected)
 
 
 def compile(model: Model, board: str | os.PathLike[str], out: str | os.PathLike[str], build: bool = True) -> Compiled:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from . import boards, build, files, pipeline
 from .arrays import load as load_arrays
@@ -25,12 +25,11 @@ from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
 from .graph import Graph
 from .manifest import FILE, Manifest, Port
+from .quantize.methods import DEFAULT_METHOD, Method
 from .summary import float_model
 
 MODEL = "model.tflite"
 FIRMWARE = "firmware.elf"
-Method = Literal["minmax", "percentile"]
-"""How calibration chooses ranges: quantize/calibrate.py."""
 
 
 class Say(Protocol):
@@ -53,7 +52,7 @@ class Compiled:
     """None when only the C was wanted."""
 
 
-def load(path: Path, calibration: Path | None = None, method: Method = "minmax", say: Say = quiet) -> Graph:
+def load(path: Path, calibration: Path | None = None, method: Method = DEFAULT_METHOD, say: Say = quiet) -> Graph:
     """The quantized (or, without calibration data, as it is) graph of a model file or of a compiled folder.
 
     Raises ModelError, UnsupportedError, and DataError for calibration data that does not fit.
@@ -148,7 +147,9 @@ def board_for(path: Path, name: str | None) -> Board:
     return boards.load(Manifest.read(path).board)
 
 
-def reference(path: Path, calibration: Path | None = None, method: Method = "minmax", say: Say = quiet) -> Graph | None:
+def reference(
+    path: Path, calibration: Path | None = None, method: Method = DEFAULT_METHOD, say: Say = quiet
+) -> Graph | None:
     """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
     if is_compiled(path) and not (path / MODEL).is_file() and calibration is None:
         return None

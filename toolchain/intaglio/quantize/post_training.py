@@ -15,7 +15,10 @@ import numpy as np
 from ..errors import DataError, UnsupportedError
 from ..graph import INT_RANGE, Array, Graph, Node, Quant, Tensor, constant, verify
 from ..lower.calls import require_integer
-from .calibrate import Method, Ranges, calibrate
+from .calibrate import Ranges, calibrate, read_samples
+from .correct_bias import correct_bias
+from .equalize import equalize
+from .methods import DEFAULT_METHOD, Method
 from .scales import WEIGHTED, activation_quants, separate_fixed
 from .simplify import simplify
 
@@ -50,11 +53,35 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
 
 
 def post_training(
-    graph: Graph, data: Any, method: Method = "minmax", percentile: float = 99.99, source: str = "calibration data"
+    graph: Graph,
+    data: Any,
+    method: Method = DEFAULT_METHOD,
+    percentile: float = 99.99,
+    source: str = "calibration data",
+    *,
+    equalized: bool = False,
+    bias_corrected: bool = True,
 ) -> Graph:
-    """`calibrate`, then `quantize`."""
-    ranges: Ranges = calibrate(graph, data, method, percentile, source)
-    return quantize(graph, ranges)
+    """A float graph quantized with ranges from `data`: `calibrate`, `quantize`, and what helps accuracy beside it.
+
+    Args:
+        data, method, percentile, source: see `calibrate`.
+        equalized: apply cross-layer equalization first (equalize.py). Weights have a scale a channel already: it is for
+            models in which the channels of one tensor differ by orders of magnitude.
+        bias_corrected: apply bias correction (correct_bias.py), with at most its SAMPLES samples.
+
+    The defaults are what kept most of the float results of the models in benchmarks/ptq.py.
+    Raises what `calibrate` and `quantize` raise.
+    """
+    graph = simplify(graph)
+    _require_float(graph)
+    arrays = read_samples(graph, data, source)
+    if equalized:
+        graph = equalize(graph)
+    named = dict(zip(graph.inputs, arrays, strict=True))
+    ranges: Ranges = calibrate(graph, named, method, percentile, source)
+    result = quantize(graph, ranges)
+    return quantize(correct_bias(graph, result, arrays), ranges) if bias_corrected else result
 
 
 def _require_float(graph: Graph) -> None:
