@@ -23,7 +23,7 @@ from .build import Firmware
 from .emit import tflite as tflite_writer
 from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
-from .graph import Graph
+from .graph import Array, Graph
 from .manifest import FILE, Manifest, Port
 from .quantize.methods import DEFAULT_METHOD, Method
 from .summary import float_model
@@ -71,9 +71,13 @@ def quantized(graph: Graph, calibration: Path, method: Method, say: Say = quiet)
     from .quantize.post_training import post_training
 
     say("calibrating")
-    # The arrays and not the path: this reader does not believe what a file claims about its size.
-    arrays = load_arrays(calibration, ports(graph)[0])
-    return post_training(graph, arrays, method, source=str(calibration))
+    return post_training(graph, calibration_data(graph, calibration), method, source=str(calibration))
+
+
+def calibration_data(graph: Graph, path: Path) -> dict[str, Array]:
+    """The arrays of an .npz file for the graph's inputs, by name. Raises DataError."""
+    # Not left to `calibrate`: the reader in arrays.py does not believe what a file claims about its size.
+    return load_arrays(path, ports(graph)[0])
 
 
 def ports(graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:

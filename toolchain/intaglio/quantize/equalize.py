@@ -1,7 +1,7 @@
 """Cross-layer equalization: what one layer multiplies a channel by, the next divides by.
 
-Nagel et al., ICCV 2019, section 4.1. Factors are powers of two: multiplying a float by one is exact (subnormals aside), so
-that the outputs of the graph stay the same to the last bit.
+Nagel et al., ICCV 2019, section 4.1. Factors are powers of two: multiplying a float by one is exact (subnormals
+aside), and the outputs of the graph stay the same to the last bit.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Pair:
 
 
 def equalize(graph: Graph) -> Graph:
-    """A float graph with the same outputs, in whose pairs of layers channel i of the first layer's weights spans as much
-    as the second layer's weights for its input channel i, as far as powers of two allow."""
+    """A float graph with the same outputs, in whose pairs of layers channel i of the first layer's weights spans as
+    much as the second layer's weights for its input channel i, as far as powers of two allow."""
     graph = simplify(graph)
     pairs = pairs_of(graph)
     nodes, tensors = list(graph.nodes), dict(graph.tensors)
