@@ -71,7 +71,8 @@ def test_report_agrees_with_the_integers():
     sqnr = 10 * np.log10((want.astype(float) ** 2).sum() / ((want - got) ** 2).sum())
     last = report.layers[-1]
     assert report.output_db == pytest.approx(sqnr, abs=1e-6) and last.sqnr_db == pytest.approx(sqnr, abs=1e-6)
-    assert last.cosine == pytest.approx(float((want * got).sum() / np.linalg.norm(want) / np.linalg.norm(got)), abs=1e-6)
+    cosine = float((want * got).sum() / np.linalg.norm(want) / np.linalg.norm(got))
+    assert last.cosine == pytest.approx(cosine, abs=1e-6)
     assert len(last.worst_channels) == 3
     each = [10 * np.log10((want[:, i] ** 2).sum() / ((want - got)[:, i] ** 2).sum()) for i in range(4)]
     assert last.worst_channels[0][0] == int(np.argmin(each))
@@ -120,8 +121,8 @@ def test_report_names_uneven_channels():
     graph = network(spoil)
     _, report = explained(graph)
     worst = report.worst[0]
-    assert worst.name == graph.nodes[0].name and worst.narrowest < 1 / 500
-    assert "--equalize" in report.advice[0] and "narrowest" in report.advice[0]
+    assert worst.name == graph.nodes[0].name and worst.median_range < 1 / 500
+    assert "--equalize" in report.advice[0] and "half of its channels" in report.advice[0]
     assert {index for index, _ in worst.worst_channels} & {0} == set()
 
 
@@ -132,7 +133,8 @@ def test_report_of_constants_and_softmax():
 
     _, report = explained(network(spoil))
     json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert report.layers[1].sqnr_db == CAP and report.layers[1].cosine == 1.0 and report.layers[1].narrowest == 1.0
+    assert report.layers[1].worst_channels == ()
+    assert report.layers[1].sqnr_db == CAP and report.layers[1].cosine == 1.0 and report.layers[1].median_range == 1.0
     graph = simplify(frontend.load(seq(nn.Linear(6, 4), nn.Softmax(1)).eval(), torch.zeros(1, 6), "soft"))
     x = (20 * np.random.default_rng(1).normal(size=(9, 6))).astype(np.float32)
     report = explain(graph, post_training(graph, x), [x])
@@ -227,7 +229,7 @@ def test_quantize_options_change_the_model(files):
 def test_quantize_reports(files, options):
     base = ("quantize", "float.tflite", "--calibrate", "x.npz", "-o", "q.tflite", *options)
     out = ok(*base, "--report", "--json", "r.json")
-    for word in ("SQNR", "cosine", "clipped", "worst channels", "What hurts them most", "q.tflite: "):
+    for word in ("SQNR", "cosine", "clipped", "channel", "What hurts them most", "q.tflite: "):
         assert word in out, out
     found = json.loads(Path("r.json").read_text())
     assert found["model"] == "float" and found["samples"] == 32 and found["worst"] and found["advice"]
@@ -316,3 +318,26 @@ def test_without_pytorch(files):
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "pip install" in done.stderr and "Traceback" not in done.stderr
     assert not Path("q.tflite").exists()
+
+
+def test_pool_keeps_its_inputs_scale():
+    """A peaked map: its mean is small beside its range, and an average pool has to use the same steps for both."""
+    torch.manual_seed(4)
+    module = seq(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.AvgPool2d(8), nn.Flatten(), nn.Linear(8, 4)).eval()
+    graph = simplify(frontend.load(module, torch.zeros(1, 3, 8, 8), "pooled"))
+    if not any(n.op.name == "average_pool2d" for n in graph.nodes):
+        pytest.fail("the front end no longer makes an average pool of this")
+    x = np.where(np.random.default_rng(5).random((40, 8, 8, 1)) < 0.02, 20 * X, 0.05 * X).astype(np.float32)
+    report = explain(graph, quantize(graph, calibrate(graph, x)), [x])
+    pool = next(r for r in report.layers if r.op == "average_pool2d")
+    assert pool in report.worst
+    assert any("has to keep its input's scale" in line for line in report.advice)
+
+
+@need_gcc
+def test_evaluate_from_python(files):
+    ok("quantize", "float.tflite", "--calibrate", "x.npz", "-o", "q.tflite")
+    found = intaglio.evaluate("q.tflite", "host", X, files)
+    assert found.right == integer_right(files) and found.samples == 40
+    with pytest.raises(intaglio.IntaglioError, match="labels: has shape"):
+        intaglio.evaluate("q.tflite", "host", X, files[:5])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .errors import IntaglioError
 
 if TYPE_CHECKING:
+    from .accuracy import Accuracy
     from .graph import Array, Graph
     from .package import Compiled
     from .profile import Report
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     Model = str | os.PathLike[str] | Graph
 
 __all__ = [
-    "IntaglioError", "compile", "export", "from_torch", "inspect", "load", "measure", "run", "to_int8", "version",
+    "IntaglioError", "compile", "evaluate", "export", "from_torch", "inspect", "load", "measure", "run", "to_int8",
+    "version",
 ]  # fmt: skip
 
 
@@ -105,6 +107,30 @@ def run(
     if batch.quantized:
         values = [arrays.dequantize(value, port) for value, port in zip(values, ports[1], strict=True)]
     return {port.name: value for port, value in zip(ports[1], values, strict=True)}
+
+
+def evaluate(
+    model: Model,
+    board: str | os.PathLike[str],
+    inputs: Mapping[str, Array] | Array,
+    labels: Array,
+    timeout: float = 600.0,
+) -> Accuracy:
+    """Top-1 accuracy of a quantized classifier on a board. `labels`: integers [n], the class of each input.
+
+    `timeout` is for each portion of accuracy.PORTION inferences. Raises DataError for labels that do not fit,
+    UnsupportedError for what is no classifier, and as `run`.
+    """
+    from . import accuracy, arrays, boards, package
+
+    found = boards.load(board)
+    graph = load(model)
+    ports = package.ports(graph)
+    batch = arrays.batch(_named(inputs), ports[0], "inputs")
+    classes = accuracy.classes_of(graph.name, ports[1], len(graph.states()))
+    checked = arrays.labels(labels, len(batch), classes, "labels")
+    with package.prepared(_path(model), found, graph) as firmware:
+        return accuracy.on_board(firmware, batch.arrays, checked, timeout, lambda _: None)
 
 
 def measure(

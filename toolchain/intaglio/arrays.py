@@ -65,8 +65,12 @@ def load_labels(path: Path, n: int, classes: int) -> Array:
             raise DataError(str(path), f"holds no array y; it holds {held}", "y: the class of each sample")
         return {"y": "y"}
 
-    y = _read(path, wanted)["y"]
-    where = f"{path}: y"
+    return labels(_read(path, wanted)["y"], n, classes, f"{path}: y")
+
+
+def labels(y: Array, n: int, classes: int, where: str) -> Array:
+    """Labels [n] or [n, 1] as int64 [n], checked. Raises DataError as `load_labels`."""
+    y = np.asarray(y)
     if y.shape not in ((n,), (n, 1)):
         raise DataError(where, f"has shape {list(y.shape)}", f"[{n}]: the class of each of the {n} samples")
     if y.dtype.kind not in "iu":

@@ -86,15 +86,15 @@ def _layers(r: QuantizationReport) -> Table:
         ("", "name"),
         ("layer", "left"),
         ("operator", "name"),
-        ("SQNR dB", "right"),
+        ("SQNR", "right"),
         ("cosine", "right"),
         ("clipped", "right"),
-        ("alone dB", "right"),
-        ("weights dB", "right"),
-        ("worst channels", "left"),
-        caption="SQNR: of the layer's result, with all error before it. Alone: of the outputs, when this layer is "
-        "quantized and no other (weights: only its weights). Clipped: values beyond the integers. Channels: number "
-        "and SQNR.",
+        ("alone", "right"),
+        ("weights", "right"),
+        ("channel", "name"),
+        caption="SQNR, in dB: of the layer's result, with all error before it. Alone: of the outputs, when this layer "
+        "is quantized and no other (weights: only its weights). Clipped: values beyond the integers. Channel: the "
+        "worst one, and its SQNR.",
     )
     marked = {layer.name for layer in r.worst}
     for layer in r.layers:
@@ -107,13 +107,13 @@ def _layers(r: QuantizationReport) -> Table:
             f"{layer.saturated:.2%}",
             f"{layer.alone_db:.1f}",
             "" if layer.weights_db is None else f"{layer.weights_db:.1f}",
-            _channels(layer),
+            _channel(layer),
         )
     return table
 
 
-def _channels(layer: LayerReport) -> str:
-    return " ".join(f"{index}:{db:.0f}" for index, db in layer.worst_channels)
+def _channel(layer: LayerReport) -> str:
+    return next((f"{index}: {db:.0f}" for index, db in layer.worst_channels), "")
 
 
 def _summary(r: QuantizationReport) -> None:

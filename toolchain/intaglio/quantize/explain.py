@@ -24,8 +24,8 @@ WORST = 3
 """Channels and layers that are named."""
 CLIPPED = 1e-3
 """Share of saturated values from which on clipping is suspected."""
-UNEVEN = 64.0
-"""A channel whose range is a part of this of the tensor's has two of its eight bits left."""
+UNEVEN = 16.0
+"""Where the median channel has at most a part of this of the tensor's range, half of them have four bits or fewer."""
 FINE = 60.0
 """dB. A layer that leaves the outputs with this much is not worth naming."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -49,9 +49,10 @@ class LayerReport:
     weights_db: float | None
     """The same with only its weights and bias quantized; None without weights."""
     worst_channels: tuple[tuple[int, float], ...]
-    """(index along the last dimension, SQNR in dB) of the worst, worst first; none for a single channel."""
-    narrowest: float
-    """The range of the narrowest channel that is not constant, as a part of the tensor's range."""
+    """(index along the last dimension, SQNR in dB) of the worst, worst first, those that are always zero left out; none
+    for a single channel."""
+    median_range: float
+    """The range of the median channel of those that are not always zero, as a part of the tensor's range."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _report(
         alone_db=_db(wanted, _outputs(graph, arrays, constants, snap)),
         weights_db=_db(wanted, _outputs(graph, arrays, constants)) if constants else None,
         worst_channels=_worst_channels(x, y),
-        narrowest=_narrowest(x),
+        median_range=_median_range(x),
     )
 
 
@@ -138,9 +139,11 @@ def _advice(layer: LayerReport) -> str:
     if layer.saturated > CLIPPED:
         share = f"{layer.saturated:.1%} of its values are clipped"
         return f"{share}: try --method minmax, or calibrate with more samples"
-    if layer.narrowest < 1 / UNEVEN:
-        ratio = f"its narrowest channel has 1/{1 / layer.narrowest:.0f} of the tensor's range"
+    if layer.median_range < 1 / UNEVEN:
+        ratio = f"half of its channels have 1/{1 / layer.median_range:.0f} of the tensor's range or less"
         return f"{ratio}: try --equalize"
+    if layer.op == "average_pool2d":
+        return "its result has to keep its input's scale: a mean over height and width, which has its own, loses less"
     what = "values" if layer.op == "input" else "result"
     return f"its error comes from rounding its {what}: try --method mse, which narrows the range where that helps"
 
@@ -244,12 +247,12 @@ def _worst_channels(x: Array, y: Array) -> tuple[tuple[int, float], ...]:
         return ()
     a, b = x.astype(np.float64).reshape(-1, channels), y.reshape(-1, channels)
     signal, noise = (a**2).sum(0), ((a - b) ** 2).sum(0)
-    each = sorted((_ratio_db(float(s), float(n)), i) for i, (s, n) in enumerate(zip(signal, noise, strict=True)))
+    each = sorted((_ratio_db(float(signal[i]), float(noise[i])), int(i)) for i in np.flatnonzero(signal))
     return tuple((i, db) for db, i in each[:WORST])
 
 
-def _narrowest(x: Array) -> float:
+def _median_range(x: Array) -> float:
     a = x.astype(np.float64).reshape(-1, x.shape[-1])
     ranges = np.maximum(a.max(0), 0.0) - np.minimum(a.min(0), 0.0)
     some = ranges[ranges > 0]
-    return float(some.min() / (max(a.max(), 0.0) - min(a.min(), 0.0))) if some.size else 1.0
+    return float(np.median(some) / (max(a.max(), 0.0) - min(a.min(), 0.0))) if some.size else 1.0
