@@ -70,7 +70,7 @@ def post_training(
             models in which the channels of one tensor differ by orders of magnitude.
         bias_corrected: apply bias correction (correct_bias.py), with at most its SAMPLES samples.
 
-    The defaults are what kept most of the float results of the models in benchmarks/ptq.py.
+    The defaults are what kept the outputs of the models in benchmarks/ptq.py closest to the floats, by SQNR.
     Raises what `calibrate` and `quantize` raise.
     """
     graph = simplify(graph)

@@ -11,7 +11,7 @@ from ..histogram import Histogram
 
 Method = Literal["minmax", "percentile", "mse", "entropy"]
 DEFAULT_METHOD: Method = "percentile"
-"""Of post-training quantization: the best over the models in benchmarks/ptq.py."""
+"""Of post-training quantization: the best over the models in benchmarks/ptq.py, by SQNR of the outputs."""
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
