@@ -19,12 +19,13 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 
 METHODS: dict[str, dict[str, Any]] = {
-    "minmax": {"method": "minmax", "bias_corrected": False},
-    "percentile": {"method": "percentile", "bias_corrected": False},
-    "percentile, bias correction (default)": {},
-    "mse, bias correction": {"method": "mse"},
-    "entropy, bias correction": {"method": "entropy"},
-    "percentile, equalization, bias correction": {"equalized": True},
+    "minmax": {"method": "minmax", "bias_corrected": False, "pools_as_means": False},
+    "percentile": {"method": "percentile", "bias_corrected": False, "pools_as_means": False},
+    "percentile, bias correction": {"pools_as_means": False},
+    "mse, bias correction": {"method": "mse", "pools_as_means": False},
+    "entropy, bias correction": {"method": "entropy", "pools_as_means": False},
+    "percentile, equalization, bias correction": {"equalized": True, "pools_as_means": False},
+    "percentile, bias correction, pools as means (default)": {},
 }
 KWS_CALIBRATION = 100
 IC_CALIBRATION = 256

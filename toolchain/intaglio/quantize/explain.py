@@ -143,7 +143,7 @@ def _advice(layer: LayerReport) -> str:
         ratio = f"half of its channels have 1/{1 / layer.median_range:.0f} of the tensor's range or less"
         return f"{ratio}: try --equalize"
     if layer.op == "average_pool2d":
-        return "its result has to keep its input's scale: a mean over height and width, which has its own, loses less"
+        return "its result has to keep its input's scale: a strided convolution or a mean of the whole map has its own"
     what = "values" if layer.op == "input" else "result"
     return f"its error comes from rounding its {what}: try --method mse, which narrows the range where that helps"
 

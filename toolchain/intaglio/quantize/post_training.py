@@ -19,6 +19,7 @@ from .calibrate import Ranges, calibrate, read_samples
 from .correct_bias import correct_bias
 from .equalize import equalize
 from .methods import DEFAULT_METHOD, Method
+from .pool_to_mean import pool_to_mean
 from .scales import WEIGHTED, activation_quants, separate_fixed
 from .simplify import simplify
 
@@ -61,6 +62,7 @@ def post_training(
     *,
     equalized: bool = False,
     bias_corrected: bool = True,
+    pools_as_means: bool = True,
 ) -> Graph:
     """A float graph quantized with ranges from `data`: `calibrate`, `quantize`, and what helps accuracy beside it.
 
@@ -69,6 +71,7 @@ def post_training(
         equalized: apply cross-layer equalization first (equalize.py). Weights have a scale a channel already: it is for
             models in which the channels of one tensor differ by orders of magnitude.
         bias_corrected: apply bias correction (correct_bias.py), with at most its SAMPLES samples.
+        pools_as_means: give global average pools a scale of their own (pool_to_mean.py).
 
     The defaults are what kept the outputs of the models in benchmarks/ptq.py closest to the floats, by SQNR.
     Raises what `calibrate` and `quantize` raise.
@@ -78,6 +81,8 @@ def post_training(
     arrays = read_samples(graph, data, source)
     if equalized:
         graph = equalize(graph)
+    if pools_as_means:
+        graph = pool_to_mean(graph)
     named = dict(zip(graph.inputs, arrays, strict=True))
     ranges: Ranges = calibrate(graph, named, method, percentile, source)
     result = quantize(graph, ranges)
