@@ -7,13 +7,13 @@ import sys
 
 from common import SHARED
 
-ALL = ("models", "float_models", "wake", "digits_cnn", "strict")
-NEEDS_SHARED = ("models", "float_models")
+ALL = ("models", "float_models", "wake", "digits_cnn", "strict", "ptq")
+NEEDS_SHARED = ("models", "float_models", "ptq")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:
         if name in NEEDS_SHARED and not SHARED.exists():
-            print(f"{name}: skipped, the MLPerf Tiny models are not beside this checkout (../shared/models)")
+            print(f"{name}: skipped, the MLPerf Tiny models are not beside this checkout (../shared)")
             continue
         print(f"== {name}", flush=True)
         importlib.import_module(name).main()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .errors import IntaglioError
 
 if TYPE_CHECKING:
+    from .accuracy import Accuracy
     from .graph import Array, Graph
     from .package import Compiled
     from .profile import Report
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     Model = str | os.PathLike[str] | Graph
 
 __all__ = [
-    "IntaglioError", "compile", "export", "from_torch", "inspect", "load", "measure", "run", "to_int8", "version",
+    "IntaglioError", "compile", "evaluate", "export", "from_torch", "inspect", "load", "measure", "run", "to_int8",
+    "version",
 ]  # fmt: skip
 
 
@@ -63,17 +65,23 @@ def inspect(model: Model) -> Summary:
 def to_int8(
     model: Model,
     data: Mapping[str, Array] | Array,
-    method: Literal["minmax", "percentile"] = "minmax",
+    method: Literal["minmax", "percentile", "mse", "entropy"] = "percentile",
+    *,
     keep_float: Sequence[str] = (),
+    equalized: bool = False,
+    bias_corrected: bool = True,
 ) -> Graph:
-    """A float model, quantized. `data`: representative float inputs, [n, ...], by input name or as one array.
+    """A float model, quantized: see quantize/post_training.py. `data`: representative float inputs, [n, ...], by input
+    name or as one array.
 
     `keep_float`: names of layers, or patterns (`*softmax*`), that stay in float32.
     Raises DataError for data that does not fit the model or an unknown layer, ToolError without PyTorch.
     """
     from .quantize.post_training import post_training
 
-    return post_training(load(model), data, method, keep_float=keep_float)
+    return post_training(
+        load(model), data, method, equalized=equalized, bias_corrected=bias_corrected, keep_float=keep_float
+    )
 
 
 def compile(model: Model, board: str | os.PathLike[str], out: str | os.PathLike[str], build: bool = True) -> Compiled:
@@ -105,6 +113,30 @@ def run(
     if batch.quantized:
         values = [arrays.dequantize(value, port) for value, port in zip(values, ports[1], strict=True)]
     return {port.name: value for port, value in zip(ports[1], values, strict=True)}
+
+
+def evaluate(
+    model: Model,
+    board: str | os.PathLike[str],
+    inputs: Mapping[str, Array] | Array,
+    labels: Array,
+    timeout: float = 600.0,
+) -> Accuracy:
+    """Top-1 accuracy of a quantized classifier on a board. `labels`: integers [n], the class of each input.
+
+    `timeout` is for each portion of accuracy.PORTION inferences. Raises DataError for labels that do not fit,
+    UnsupportedError for what is no classifier, and as `run`.
+    """
+    from . import accuracy, arrays, boards, package
+
+    found = boards.load(board)
+    graph = load(model)
+    ports = package.ports(graph)
+    batch = arrays.batch(_named(inputs), ports[0], "inputs")
+    classes = accuracy.classes_of(graph.name, ports[1], len(graph.states()))
+    checked = arrays.labels(labels, len(batch), classes, "labels")
+    with package.prepared(_path(model), found, graph) as firmware:
+        return accuracy.on_board(firmware, batch.arrays, checked, timeout, lambda _: None)
 
 
 def measure(

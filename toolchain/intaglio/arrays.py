@@ -10,7 +10,7 @@ import io
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -46,13 +46,49 @@ def load(path: Path, ports: Sequence[Port]) -> dict[str, Array]:
 
     Other arrays in the file (labels) are not read. Raises DataError: unreadable, not an .npz, a name is missing.
     """
+
+    def wanted(present: Sequence[str]) -> dict[str, str]:
+        return {port.name: key for port, key in zip(ports, _keys(str(path), present, ports), strict=True)}
+
+    return _read(path, wanted)
+
+
+def load_labels(path: Path, n: int, classes: int) -> Array:
+    """The array `y` of an .npz file as int64 [n]: the class of each of `n` samples.
+
+    Raises DataError: unreadable, no `y`, another shape, not integers, or not all of 0..classes - 1.
+    """
+
+    def wanted(present: Sequence[str]) -> dict[str, str]:
+        if "y" not in present:
+            held = ", ".join(sorted(present)[:12]) or "nothing"
+            raise DataError(str(path), f"holds no array y; it holds {held}", "y: the class of each sample")
+        return {"y": "y"}
+
+    return labels(_read(path, wanted)["y"], n, classes, f"{path}: y")
+
+
+def labels(y: Array, n: int, classes: int, where: str) -> Array:
+    """Labels [n] or [n, 1] as int64 [n], checked. Raises DataError as `load_labels`."""
+    y = np.asarray(y)
+    if y.shape not in ((n,), (n, 1)):
+        raise DataError(where, f"has shape {list(y.shape)}", f"[{n}]: the class of each of the {n} samples")
+    if y.dtype.kind not in "iu":
+        raise DataError(where, f"has dtype {y.dtype}", "integers")
+    bad = np.flatnonzero((y.ravel() < 0) | (y.ravel() >= classes))
+    if bad.size:
+        found = f"holds {y.ravel()[bad[0]]} at {bad[0]}, and {bad.size} such values in all"
+        raise DataError(where, found, f"0 to {classes - 1}: the model has {classes} outputs")
+    return np.asarray(y.ravel(), np.int64)
+
+
+def _read(path: Path, wanted: Callable[[Sequence[str]], dict[str, str]]) -> dict[str, Array]:
+    """Arrays of an .npz file; `wanted` says which, given the keys that there are: the name of each, and its key."""
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-            keys = _keys(str(path), list(members), ports)
             return {
-                port.name: _member(archive, members[key], f"{path}: {key}")
-                for port, key in zip(ports, keys, strict=True)
+                name: _member(archive, members[key], f"{path}: {key}") for name, key in wanted(list(members)).items()
             }
     except OSError as error:
         raise DataError(str(path), f"cannot be read ({error.strerror or error})", _ALLOWED) from error

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from . import boards, build, files, pipeline
 from .arrays import load as load_arrays
@@ -23,13 +23,12 @@ from .build import Firmware
 from .emit import tflite as tflite_writer
 from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
-from .graph import Graph, float_model
+from .graph import Array, Graph, float_model
 from .manifest import FILE, Manifest, Port
+from .quantize.methods import DEFAULT_METHOD, Method
 
 MODEL = "model.tflite"
 FIRMWARE = "firmware.elf"
-Method = Literal["minmax", "percentile"]
-"""How calibration chooses ranges: quantize/calibrate.py."""
 
 
 class Say(Protocol):
@@ -55,7 +54,7 @@ class Compiled:
 def load(
     path: Path,
     calibration: Path | None = None,
-    method: Method = "minmax",
+    method: Method = DEFAULT_METHOD,
     say: Say = quiet,
     keep_float: Sequence[str] = (),
 ) -> Graph:
@@ -82,9 +81,14 @@ def quantized(
     from .quantize.post_training import post_training
 
     say("calibrating")
-    # The arrays and not the path: this reader does not believe what a file claims about its size.
-    arrays = load_arrays(calibration, ports(graph)[0])
+    arrays = calibration_data(graph, calibration)
     return post_training(graph, arrays, method, source=str(calibration), keep_float=keep_float)
+
+
+def calibration_data(graph: Graph, path: Path) -> dict[str, Array]:
+    """The arrays of an .npz file for the graph's inputs, by name. Raises DataError."""
+    # Not left to `calibrate`: the reader in arrays.py does not believe what a file claims about its size.
+    return load_arrays(path, ports(graph)[0])
 
 
 def ports(graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -155,7 +159,9 @@ def board_for(path: Path, name: str | None) -> Board:
     return boards.load(Manifest.read(path).board)
 
 
-def reference(path: Path, calibration: Path | None = None, method: Method = "minmax", say: Say = quiet) -> Graph | None:
+def reference(
+    path: Path, calibration: Path | None = None, method: Method = DEFAULT_METHOD, say: Say = quiet
+) -> Graph | None:
     """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
     if is_compiled(path) and not (path / MODEL).is_file() and calibration is None:
         return None

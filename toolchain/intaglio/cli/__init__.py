@@ -17,10 +17,12 @@ from typer.core import TyperGroup
 from ..errors import IntaglioError
 from .compile import compile_
 from .doctor import doctor
+from .evaluate import evaluate
 from .export import export
 from .inspect import inspect
 from .lists import boards, ops, targets
 from .profile import profile
+from .quantize import quantize
 from .run import run
 
 ERROR, INTERRUPTED = 1, 130
@@ -74,7 +76,9 @@ def _options(
 
 app.command()(inspect)
 app.command("compile")(compile_)
+app.command()(quantize)
 app.command()(run)
+app.command()(evaluate)
 app.command()(profile)
 app.command()(export)
 app.command()(boards)

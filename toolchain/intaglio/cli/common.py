@@ -32,7 +32,7 @@ Calibrate = Annotated[
     typer.Option("--calibrate", metavar="X.npz", help="Quantize a float model, with ranges from these inputs."),
 ]
 CalibrationMethod = Annotated[
-    Literal["minmax", "percentile"], typer.Option("--method", help="How --calibrate chooses ranges.")
+    Literal["minmax", "percentile", "mse", "entropy"], typer.Option("--method", help="How --calibrate chooses ranges.")
 ]
 KeepFloat = Annotated[
     list[str] | None,

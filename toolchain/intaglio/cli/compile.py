@@ -23,7 +23,7 @@ def compile_(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="The folder to write, all at once.")],
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "minmax",
+    method: common.CalibrationMethod = "percentile",
     keep_float: common.KeepFloat = None,
     build: Annotated[bool, typer.Option("--build/--no-build", help="Build firmware.elf as well.")] = True,
 ) -> None:

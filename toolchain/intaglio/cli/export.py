@@ -14,7 +14,7 @@ def export(
     source: common.Source,
     tflite: Annotated[Path, typer.Option("--tflite", metavar="F", help="The .tflite file to write.")],
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "minmax",
+    method: common.CalibrationMethod = "percentile",
     keep_float: common.KeepFloat = None,
 ) -> None:
     """Write a model, as it is or quantized, as a .tflite that LiteRT and TFLM load."""

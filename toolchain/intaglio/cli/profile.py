@@ -34,7 +34,7 @@ def profile(
     ] = "",
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "minmax",
+    method: common.CalibrationMethod = "percentile",
 ) -> None:
     """Count instructions by layer, measure memory, and compare every output byte with the NumPy reference.
 

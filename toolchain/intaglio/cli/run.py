@@ -30,7 +30,7 @@ def run(
     ] = None,
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "minmax",
+    method: common.CalibrationMethod = "percentile",
 ) -> None:
     """Run a model on a board, one inference for each input, state carried from one to the next.
 

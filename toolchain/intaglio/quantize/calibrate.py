@@ -5,21 +5,21 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
 from ..graph import Array, Graph
 from ..train.float_run import keeps_batch, run_float
+from . import methods
+from .histogram import Histogram, counted, empty
+from .methods import METHODS, Method
 from .simplify import simplify
 
-Method = Literal["minmax", "percentile"]
 Ranges = dict[str, tuple[float, float]]
 """Tensor name -> (lowest, highest) real value."""
 BATCH = 64
-BINS = 8192
-"""Of the histograms behind percentiles: 32 bins a quantization step."""
 
 
 def calibrate(
@@ -32,16 +32,16 @@ def calibrate(
         data: the path of an .npz; an array [n, *shape] (or of one sample) for a graph of one input; a mapping from
             input names to such arrays; or an iterable of samples, each an array, or a tuple or mapping with one an
             input. Floats of any width. An .npz holds one array an input under its name, or `x` when there is one input.
-        method: `minmax` takes the extremes; `percentile` leaves out 100 - `percentile` % of the values on either side,
-            which outliers would otherwise spend the eight bits on.
-        percentile: in (50, 100].
+        method: `minmax` takes the extremes; the others look at a histogram and may clip: methods/percentile.py,
+            methods/mse.py (least squared error), methods/entropy.py (least Kullback-Leibler divergence).
+        percentile: in (50, 100], for the method of that name.
         source: what errors call data that is not a file.
 
     Raises: DataError for data of the wrong shape or dtype, with NaN or infinities, or without a sample; ToolError
         without PyTorch.
     """
-    if method not in ("minmax", "percentile"):
-        raise DataError("calibration", f"the method {method!r}", "minmax, percentile")
+    if method not in METHODS:
+        raise DataError("calibration", f"the method {method!r}", ", ".join(METHODS))
     if not 50.0 < percentile <= 100.0:
         raise DataError("calibration", f"the percentile {percentile}", "above 50 and up to 100")
     arrays = read_samples(graph, data, source)
@@ -56,39 +56,31 @@ def calibrate(
         lows[name] = min(low, lows.get(name, low))
         highs[name] = max(high, highs.get(name, high))
 
-    for batch in _batches(graph, arrays):
+    for batch in batches(graph, arrays):
         run_float(graph, batch, note)
-    if method == "minmax" or percentile == 100.0:
-        return {name: (lows[name], highs[name]) for name in lows}
-    return _percentiles(graph, arrays, lows, highs, percentile)
+    ranges: Ranges = {name: (lows[name], highs[name]) for name in lows}
+    if method == "minmax" or (method == "percentile" and percentile == 100.0):
+        return ranges
+    choose = methods.load(method).choose
+    # A second pass over the data instead of the data of every tensor: memory does not grow with the samples.
+    return {**ranges, **{n: choose(h, percentile) for n, h in _histograms(graph, arrays, ranges).items()}}
 
 
-def _percentiles(
-    graph: Graph, arrays: Sequence[Array], lows: dict[str, float], highs: dict[str, float], percentile: float
-) -> Ranges:
-    """A second pass: a histogram a tensor between its extremes."""
-    counts: dict[str, Array] = {}
+def _histograms(graph: Graph, arrays: Sequence[Array], ranges: Ranges) -> dict[str, Histogram]:
+    """A histogram between its extremes of each tensor that is not constant."""
+    found = {name: empty(low, high) for name, (low, high) in ranges.items() if high > low}
 
     def count(name: str, value: Any) -> None:
-        if highs[name] > lows[name]:
-            # In double: float32 histograms of a nearly constant tensor have no room for their bins.
-            x = value.numpy().astype(np.float64)
-            found = np.histogram(x, BINS, (lows[name], highs[name]))[0]
-            counts[name] = counts[name] + found if name in counts else found
+        if name in found:
+            found[name] = counted(found[name], value.numpy())
 
-    for batch in _batches(graph, arrays):
+    for batch in batches(graph, arrays):
         run_float(graph, batch, count)
-    ranges: Ranges = {name: (lows[name], highs[name]) for name in lows}
-    for name, histogram in counts.items():
-        share = np.concatenate([[0.0], np.cumsum(histogram)]) / histogram.sum()
-        edges = np.linspace(lows[name], highs[name], BINS + 1)
-        first = int(np.searchsorted(share, 1.0 - percentile / 100.0, side="right")) - 1
-        last = int(np.searchsorted(share, percentile / 100.0, side="left"))
-        ranges[name] = (float(edges[max(first, 0)]), float(edges[min(last, BINS)]))
-    return ranges
+    return found
 
 
-def _batches(graph: Graph, arrays: Sequence[Array]) -> Iterator[list[Array]]:
+def batches(graph: Graph, arrays: Sequence[Array]) -> Iterator[list[Array]]:
+    """Samples in the portions in which the float graph is run."""
     size = BATCH if keeps_batch(graph) else 1
     for start in range(0, len(arrays[0]), size):
         yield [a[start : start + size] for a in arrays]

@@ -1,0 +1,106 @@
+"""`intaglio evaluate`: how often a classifier is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import common
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..accuracy import Accuracy
+    from ..graph import Graph
+    from ..package import Say
+    from ..quantize.methods import Method
+
+CLASSES = 20
+"""So many classes at most have a row of their own."""
+
+
+def evaluate(
+    source: common.Source,
+    data: Annotated[
+        Path, typer.Option("--data", metavar="X.npz", help="Inputs [n, ...] by name or `x`, and labels `y` [n].")
+    ],
+    board: common.BoardName = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="F", help="Write JSON there; `-` is stdout, without the tables.")
+    ] = None,
+    timeout: common.Timeout = 600.0,
+    calibrate: common.Calibrate = None,
+    method: common.CalibrationMethod = "percentile",
+) -> None:
+    """Count how often the highest output of a classifier is the label's, on a board (this computer or QEMU).
+
+    A float model is evaluated as it is too; without --calibrate and --board, only so.
+    """
+    from .. import files, package
+    from ..graph import float_model
+
+    results: list[Accuracy] = []
+    with common.steps() as say:
+        graph = package.reference(source, say=say)
+        is_float = graph is not None and float_model(graph)
+        if graph is not None and is_float:
+            results.append(_floats(graph, data, say))
+        if not is_float or calibrate is not None or board is not None:
+            results.append(_on_board(source, data, board, calibrate, method, timeout, say))
+    text = common.json_text({"model": str(source), "results": [r.to_dict() for r in results]})
+    if json == common.STDOUT:
+        print(text, end="")
+        return
+    console = common.console()
+    console.print(_table(source.name, results))
+    if 2 < len(results[0].classes) <= CLASSES:
+        console.print("", _classes(results))
+    if json is not None:
+        files.write_file(json, text.encode(), keep=(source, data))
+
+
+def _floats(graph: Graph, data: Path, say: Say) -> Accuracy:
+    from .. import accuracy, arrays, package
+
+    inputs, outputs = package.ports(graph)
+    classes = accuracy.classes_of(graph.name, outputs, len(graph.states()))
+    batch = arrays.batch(arrays.load(data, inputs), inputs, str(data))
+    labels = arrays.load_labels(data, len(batch), classes)
+    each = lambda done: say("evaluating the floats", done, len(labels))  # noqa: E731
+    return accuracy.of_floats(graph, batch.arrays, labels, each)
+
+
+def _on_board(
+    source: Path, data: Path, board: str | None, calibrate: Path | None, method: Method, timeout: float, say: Say
+) -> Accuracy:
+    from .. import accuracy, arrays, package
+
+    found = package.board_for(source, board)
+    graph = package.reference(source, calibrate, method, say)
+    inputs, outputs = package.ports_of(source, graph)
+    batch = arrays.batch(arrays.load(data, inputs), inputs, str(data))
+    with package.prepared(source, found, graph, say) as firmware:
+        manifest = firmware.manifest
+        classes = accuracy.classes_of(manifest.model, outputs, manifest.state_bytes)
+        labels = arrays.load_labels(data, len(batch), classes)
+        each = lambda done: say(f"evaluating on {found.name}", done, len(labels))  # noqa: E731
+        return accuracy.on_board(firmware, batch.arrays, labels, timeout, each)
+
+
+def _table(name: str, results: list[Accuracy]) -> Table:
+    table = common.table(
+        name, ("", "left"), ("top-1", "right"), ("right", "right"), ("of", "right"), ("lost to ties", "right")
+    )
+    for r in results:
+        table.add_row(r.what, f"{r.top1:.2%}", f"{r.right:,}", f"{r.samples:,}", f"{r.tied:,}")
+    return table
+
+
+def _classes(results: list[Accuracy]) -> Table:
+    table = common.table("", ("class", "right"), ("samples", "right"), *((r.what, "right") for r in results))
+    for counts in zip(*(r.classes for r in results), strict=True):
+        shares = [f"{c.right / c.samples:.1%}" for c in counts]
+        table.add_row(str(counts[0].label), f"{counts[0].samples:,}", *shares)
+    return table

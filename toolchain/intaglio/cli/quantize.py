@@ -1,0 +1,125 @@
+"""`intaglio quantize`: a float model becomes an int8 one, and why it lost what it lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import common
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..graph import Array, Graph
+    from ..quantize.explain import LayerReport, QuantizationReport
+
+
+def quantize(
+    model: common.Model,
+    calibrate: Annotated[
+        Path, typer.Option("--calibrate", metavar="X.npz", help="Representative float inputs [n, ...], by name or `x`.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.tflite", help="The quantized model to write.")],
+    method: common.CalibrationMethod = "percentile",
+    equalize: Annotated[
+        bool, typer.Option("--equalize/--no-equalize", help="Cross-layer equalization before quantizing.")
+    ] = False,
+    bias_correction: Annotated[
+        bool, typer.Option("--bias-correction/--no-bias-correction", help="Take shifts of channel means back.")
+    ] = True,
+    report: Annotated[bool, typer.Option("--report", help="Compare floats and integers layer by layer.")] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON; `-` is stdout, alone.")
+    ] = None,
+) -> None:
+    """Quantize a float model to int8 (weights per channel) and write it as a .tflite."""
+    from .. import files, package
+    from ..emit.tflite import write
+    from ..errors import DataError
+    from ..graph import float_model
+    from ..quantize.post_training import post_training
+
+    compared: QuantizationReport | None = None
+    with common.steps() as say:
+        graph = package.load(model, say=say)
+        if not float_model(graph):
+            raise DataError(str(model), "is quantized already", "a float model")
+        arrays = package.calibration_data(graph, calibrate)
+        say("quantizing")
+        found = post_training(
+            graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction
+        )
+        data = write(found)
+        if report or json is not None:
+            say("comparing floats and integers")
+            compared = _compare(graph, found, arrays, equalize)
+    files.write_file(out, data, keep=(model, calibrate))
+    text = common.json_text(compared.to_dict()) if compared is not None else ""
+    if json is not None and json != common.STDOUT:
+        files.write_file(json, text.encode(), keep=(model, calibrate, out))
+    if json == common.STDOUT:
+        print(text, end="")
+        return
+    console = common.console()
+    if report and compared is not None:
+        console.print(_layers(compared), "")
+        _summary(compared)
+    console.print(f"{out}: {len(found.nodes)} operators, {len(data):,} bytes")
+
+
+def _compare(graph: Graph, quantized: Graph, arrays: dict[str, Array], equalized: bool) -> QuantizationReport:
+    from ..quantize.calibrate import read_samples
+    from ..quantize.equalize import equalize
+    from ..quantize.explain import explain
+    from ..quantize.simplify import simplify
+
+    # Equalization changes what is between the layers, not the outputs: that is what the integers stand for.
+    floats = equalize(graph) if equalized else simplify(graph)
+    return explain(floats, quantized, read_samples(floats, arrays))
+
+
+def _layers(r: QuantizationReport) -> Table:
+    table = common.table(
+        f"{r.model}: {r.samples} samples, floats against integers",
+        ("", "name"),
+        ("layer", "left"),
+        ("operator", "name"),
+        ("SQNR", "right"),
+        ("cosine", "right"),
+        ("clipped", "right"),
+        ("alone", "right"),
+        ("weights", "right"),
+        ("channel", "name"),
+        caption="SQNR, in dB: of the layer's result, with all error before it. Alone: of the outputs, when this layer "
+        "is quantized and no other (weights: only its weights). Clipped: values beyond the integers. Channel: the "
+        "worst one, and its SQNR.",
+    )
+    marked = {layer.name for layer in r.worst}
+    for layer in r.layers:
+        table.add_row(
+            "!" if layer.name in marked else "",
+            layer.name,
+            layer.op,
+            f"{layer.sqnr_db:.1f}",
+            f"{layer.cosine:.5f}",
+            f"{layer.saturated:.2%}",
+            f"{layer.alone_db:.1f}",
+            "" if layer.weights_db is None else f"{layer.weights_db:.1f}",
+            _channel(layer),
+        )
+    return table
+
+
+def _channel(layer: LayerReport) -> str:
+    return next((f"{index}: {db:.0f}" for index, db in layer.worst_channels), "")
+
+
+def _summary(r: QuantizationReport) -> None:
+    console = common.console()
+    console.print(f"The outputs have {r.output_db:.1f} dB.", soft_wrap=True)
+    if r.worst:
+        console.print("What hurts them most:", soft_wrap=True)
+    for line in r.advice:
+        console.print(f"  {line}", soft_wrap=True)

@@ -1,0 +1,28 @@
+"""How calibration turns what it saw of a tensor into a range: one file a method, the module `minmax` aside, which needs
+no histogram. Each has `choose(histogram) -> (low, high)`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Literal, Protocol, cast, get_args
+
+from ..histogram import Histogram
+
+Method = Literal["minmax", "percentile", "mse", "entropy"]
+DEFAULT_METHOD: Method = "percentile"
+"""Of post-training quantization: the best over the models in benchmarks/ptq.py, by SQNR of the outputs."""
+METHODS: tuple[Method, ...] = get_args(Method)
+
+
+class Choice(Protocol):
+    """What a module of this folder has."""
+
+    def choose(self, histogram: Histogram, percentile: float) -> tuple[float, float]:
+        """The range to quantize a tensor with; `percentile` is for the method of that name alone."""
+        ...
+
+
+def load(method: Method) -> Choice:
+    """The module of a method that looks at histograms."""
+    return cast(Choice, importlib.import_module(f"{__name__}.{method}"))
