@@ -77,7 +77,7 @@ class Manifest(_Frozen):
     inputs: tuple[Port, ...] = Field(min_length=1)
     outputs: tuple[Port, ...] = Field(min_length=1)
     arena_bytes: StrictInt = Field(ge=0)
-    """Bytes of the arena, scratch and state included."""
+    """Bytes of the arena, state included."""
     weight_bytes: StrictInt = Field(ge=0)
     """Bytes of the model's constants in flash: weights and biases only."""
     state_bytes: StrictInt = Field(ge=0)

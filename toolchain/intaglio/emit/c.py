@@ -17,8 +17,7 @@ from .. import assets
 from ..errors import GraphError
 from ..graph import DTYPES, Array, Graph, Node, Tensor
 from ..manifest import C_TYPES, FILE, Layer, Manifest, Port
-from ..ops.base import Arg, Buf, Call, Const, FieldValue, Null, Num, Scratch, Struct
-from ..plan.storage import scratch_name
+from ..ops.base import Arg, Buf, Call, Const, FieldValue, Null, Num, Struct
 
 WIDTH = 112
 C_HEADERS = {
@@ -85,7 +84,7 @@ def header(graph: Graph) -> str:
         "",
         "#include <stdint.h>",
         "",
-        f"#define {big}_ARENA_BYTES {graph.arena_bytes} /* working memory, state and scratch included */",
+        f"#define {big}_ARENA_BYTES {graph.arena_bytes} /* working memory, state included */",
         f"#define {big}_STATE_BYTES {state} /* of those, kept from one inference to the next */",
         f"#define {big}_INPUT_BYTES {sum(t.nbytes for t in inputs)}",
         f"#define {big}_OUTPUT_BYTES {sum(t.nbytes for t in outputs)}",
@@ -235,8 +234,6 @@ class _Source:
             return self.constant(a, i, node, suffix)
         if isinstance(a, Num):
             return _float(a.value) if isinstance(a.value, float) else _int(a.value)
-        if isinstance(a, Scratch):
-            return self.pointer(self.graph.tensors[scratch_name(node)])
         if isinstance(a, Struct):
             c_name = f"{self.prefix(i)}{suffix}_params"
             values = [f"/* {key} */ {self.value(v, i, node, suffix)}" for key, v in a.fields]

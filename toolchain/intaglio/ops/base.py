@@ -54,11 +54,6 @@ class Num:
     value: int | float
 
 
-@dataclass(frozen=True)
-class Scratch:
-    """A pointer to the call's `scratch` bytes of the arena."""
-
-
 FieldValue = int | float | Sequence[int] | Buf | Const | Null
 
 
@@ -73,17 +68,16 @@ class Struct:
     fields: tuple[tuple[str, FieldValue], ...]
 
 
-Arg = Buf | Const | Null | Num | Scratch | Struct
+Arg = Buf | Const | Null | Num | Struct
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of one kernel. `kernel` is the file stem, `function` the C name, `scratch` bytes of the arena."""
+    """One call of one kernel. `kernel` is the file stem, `function` the C name."""
 
     kernel: str
     function: str
     args: tuple[Arg, ...]
-    scratch: int = 0
 
 
 # ---- what an operator looks like in a .tflite -------------------------------------------------------------------

@@ -10,10 +10,9 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array
-from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
-from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .float32 import float_bounds, is_float
-from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_problems
+from .activation import TFLITE_CODE, Activation, torch_activation
+from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_call, weighted_problems
 from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
 
 if TYPE_CHECKING:
@@ -80,23 +79,9 @@ class DepthwiseConv2D(Op):
             ("dilation_h", self.dilation[0]), ("dilation_w", self.dilation[1]),
             ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
         )  # fmt: skip
-        bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
-        if is_float(ins, [out]):
-            params = Struct("itg_depthwise_conv2d_f32_params", (*sizes, *float_bounds(self.activation)))
-            arguments = (Buf(x.name), Buf(w.name), bias, Buf(out.name), params)
-            return Call("depthwise_conv2d_f32", "itg_depthwise_conv2d_f32", arguments)
-        multiplier, shift = channel_multipliers(x, w, out, w.shape[3])
-        low, high = activation_range(self.activation, out)
-        offsets = ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high)
-        params = Struct("itg_depthwise_conv2d_s8_params", (*sizes, *offsets))
-        return Call(
-            "depthwise_conv2d",
-            "itg_depthwise_conv2d_s8",
-            (
-                Buf(x.name), Buf(w.name), bias, Const("multiplier", multiplier), Const("shift", shift),
-                Buf(out.name), params,
-            ),
-        )  # fmt: skip
+        return weighted_call(
+            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[3])
+        )
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

@@ -10,10 +10,9 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
-from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .float32 import float_bounds, is_float
-from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_problems
+from .activation import TFLITE_CODE, Activation, torch_activation
+from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_call, weighted_problems
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
@@ -62,32 +61,10 @@ class FullyConnected(Op):
         return [y.reshape(out.shape)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
-        ins, out = graph.ins(node), graph.outs(node)[0]
+        ins = graph.ins(node)
         x, w = need(ins[0]), need(ins[1])
         sizes = (("rows", x.size // w.shape[1]), ("in_c", w.shape[1]), ("out_c", w.shape[0]))
-        bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
-        if is_float(ins, [out]):
-            params = Struct("itg_fully_connected_f32_params", (*sizes, *float_bounds(self.activation)))
-            arguments = (Buf(x.name), Buf(w.name), bias, Buf(out.name), params)
-            return Call("fully_connected_f32", "itg_fully_connected_f32", arguments)
-        multiplier, shift = multipliers(x, w, out)
-        low, high = activation_range(self.activation, out)
-        params = Struct(
-            "itg_fully_connected_s8_params",
-            (
-                *sizes,
-                ("multiplier_step", int(len(multiplier) > 1)),
-                ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high),
-            ),
-        )  # fmt: skip
-        return Call(
-            "fully_connected",
-            "itg_fully_connected_s8",
-            (
-                Buf(x.name), Buf(w.name), bias, Const("multiplier", multiplier), Const("shift", shift),
-                Buf(out.name), params,
-            ),
-        )  # fmt: skip
+        return weighted_call(node, graph, sizes, self.activation, multipliers, stepped=True)
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

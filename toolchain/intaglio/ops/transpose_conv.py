@@ -10,11 +10,10 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array
-from .activation import TFLITE_CODE, Activation, activation_range, torch_activation
-from .base import Buf, Call, Const, Ins, Null, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .float32 import float_bounds, is_float
+from .activation import TFLITE_CODE, Activation, torch_activation
+from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .movement import tensor_input
-from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_problems
+from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_call, weighted_problems
 from .window import MAX_SIDE, Pair, hw_of, read_padding, same_pads
 
 if TYPE_CHECKING:
@@ -87,23 +86,9 @@ class TransposeConv(Op):
             ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
             ("cut_top", self.cut[0]), ("cut_left", self.cut[1]),
         )  # fmt: skip
-        bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
-        if is_float(ins, [out]):
-            params = Struct("itg_transpose_conv_f32_params", (*sizes, *float_bounds(self.activation)))
-            arguments = (Buf(x.name), Buf(w.name), bias, Buf(out.name), params)
-            return Call("transpose_conv_f32", "itg_transpose_conv_f32", arguments)
-        multiplier, shift = channel_multipliers(x, w, out, w.shape[0])
-        low, high = activation_range(self.activation, out)
-        offsets = ("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high)
-        params = Struct("itg_transpose_conv_s8_params", (*sizes, *offsets))
-        return Call(
-            "transpose_conv",
-            "itg_transpose_conv_s8",
-            (
-                Buf(x.name), Buf(w.name), bias, Const("multiplier", multiplier), Const("shift", shift),
-                Buf(out.name), params,
-            ),
-        )  # fmt: skip
+        return weighted_call(
+            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0])
+        )
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

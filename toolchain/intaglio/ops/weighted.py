@@ -1,16 +1,21 @@
-"""What the operators with int8 weights share: multipliers per output channel and the bound of the accumulator."""
+"""What the operators with weights share: multipliers per output channel, the bound of the accumulator, the C call."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..graph import INT_RANGE, Array, Tensor
 from .activation import Activation, activation_range
-from .base import Ins, need
+from .base import Buf, Call, Const, Ins, Null, Struct, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
-from .float32 import float_problems, is_float, rounded
+from .float32 import float_bounds, float_problems, is_float, rounded
+
+if TYPE_CHECKING:
+    from ..graph import Graph, Node
 
 
 def channel_scales(weights: Tensor, channels: int) -> list[float]:
@@ -23,6 +28,35 @@ def channel_multipliers(x: Tensor, weights: Tensor, out: Tensor, channels: int) 
     """(multiplier int32 [channels], shift int8 [channels]) of input_scale * weight_scale / output_scale in double."""
     pairs = [quantize_multiplier(x.scale * s / out.scale) for s in channel_scales(weights, channels)]
     return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int8)
+
+
+def weighted_call(
+    node: Node,
+    graph: Graph,
+    sizes: tuple[tuple[str, int], ...],
+    activation: Activation,
+    multipliers: Callable[[Tensor, Tensor, Tensor], tuple[Array, Array]],
+    stepped: bool = False,
+) -> Call:
+    """The call of the kernel named like the operator, in int8 or float32 as the tensors are.
+
+    `sizes` open the params struct; `multipliers` of (x, weights, out) are for int8 alone. `stepped` kernels take one
+    multiplier for all channels as well, and are told by `multiplier_step`.
+    """
+    ins, out = graph.ins(node), graph.outs(node)[0]
+    x, w = need(ins[0]), need(ins[1])
+    stem = node.op.name
+    bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
+    if is_float(ins, [out]):
+        params = Struct(f"itg_{stem}_f32_params", (*sizes, *float_bounds(activation)))
+        return Call(f"{stem}_f32", f"itg_{stem}_f32", (Buf(x.name), Buf(w.name), bias, Buf(out.name), params))
+    multiplier, shift = multipliers(x, w, out)
+    low, high = activation_range(activation, out)
+    step = (("multiplier_step", int(len(multiplier) > 1)),) if stepped else ()
+    offsets = (("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high))
+    params = Struct(f"itg_{stem}_s8_params", (*sizes, *step, *offsets))
+    factors = (Const("multiplier", multiplier), Const("shift", shift))
+    return Call(stem, f"itg_{stem}_s8", (Buf(x.name), Buf(w.name), bias, *factors, Buf(out.name), params))
 
 
 def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tensor, axis: int) -> list[str]:

@@ -5,7 +5,6 @@ Tensors with the same bytes form a group. A group lives in the arena, or in the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..graph import DTYPES, Graph, Node, Place, Tensor
@@ -118,17 +117,3 @@ def _overwritten(graph: Graph, node: Node, i: int, found: dict[str, Group]) -> s
         if dies and free and same:
             return name
     return ""
-
-
-def scratch_groups(nodes: Sequence[Node]) -> list[Group]:
-    """One group per node that wants scratch bytes, alive during that node only; its member is the node's name."""
-    found: list[Group] = []
-    for i, node in enumerate(nodes):
-        bytes_ = max((c.scratch for c in node.calls), default=0)
-        if bytes_:
-            found.append(Group((scratch_name(node),), bytes_, 4, i, i))
-    return found
-
-
-def scratch_name(node: Node) -> str:
-    return f"{node.name}:scratch"

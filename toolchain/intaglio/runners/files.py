@@ -64,7 +64,11 @@ def _check(firmware: Firmware, options: Options, outcome: tools.Outcome) -> None
 
 
 def _failed(firmware: Firmware, found: str, outcome: tools.Outcome, remedy: str = "") -> RunError:
-    console = "".join(f"\n  {line}" for line in outcome.tail().splitlines())
+    # QEMU says in one line why it gave up, and then fills the screen with registers.
+    fatal = [line for line in outcome.output.splitlines() if "fatal:" in line]
+    console = "".join(f"\n  {line}" for line in fatal or outcome.tail().splitlines())
+    if fatal and "Lockup" in fatal[0]:
+        remedy = remedy or "The machine may have no memory where board.toml says: check its memory map"
     told = f"{found}; its last words:{console}" if console else found
     return RunError(f"{firmware.manifest.model} on {firmware.board.name}", told, "", remedy)
 
