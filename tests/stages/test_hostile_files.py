@@ -34,6 +34,15 @@ def conv_graph(x_shape, w_shape, op) -> Graph:
     return Graph("case", (Node("y", op, ("x", "w"), ("y",)),), {t.name: t for t in (x, w, y)}, ("x",), ("y",))
 
 
+def in_floats(graph: Graph) -> Graph:
+    """The same layers on float32 tensors."""
+    tensors = {
+        n: replace(t, dtype="float32", quant=None, data=None if t.data is None else t.data.astype(np.float32))
+        for n, t in graph.tensors.items()
+    }
+    return replace(graph, tensors=tensors)
+
+
 def test_a_layer_without_bias_builds_on_its_own(tmp_path):
     graph = replace(conv_graph((1, 4, 4, 2), (3, 1, 1, 2), Conv2D()), name="nobias")
     write(pipeline.compile_graph(graph, "host"), tmp_path)
@@ -60,9 +69,14 @@ def test_a_model_named_like_a_header(tmp_path, name):
         (DepthwiseConv2D((1, 1), (65536, 65536), (0, 0, 0, 0)), (1, 1, 1, 40)),
     ],
 )
-def test_a_dilation_of_a_kernel_of_one_does_not_overflow(op, w_shape):
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_a_dilation_of_a_kernel_of_one_does_not_overflow(op, w_shape, dtype):
     # Under UBSan: the step to a next tap that does not exist must not be worked out.
     graph = conv_graph((1, 3, 1000, 40), w_shape, op)
+    if dtype == "float32":
+        graph = in_floats(graph)
+        host_c([graph], [inputs_for(graph, np.random.default_rng(1), random=1)])
+        return
     rows = [inputs_for(graph, np.random.default_rng(1), random=1)]
     compare("host C", [graph], rows, [numpy_reference(graph, rows[0])], host_c([graph], rows), 0)
 

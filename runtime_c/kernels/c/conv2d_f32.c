@@ -20,8 +20,9 @@ static float window_sum(const float *in, const float *filter, int32_t rows, int3
                         const itg_conv2d_f32_params *p)
 {
     const int32_t channels = p->group_in_c;
-    const int32_t row_step = p->dilation_h * p->in_w * p->in_c;
-    const int32_t column_step = p->dilation_w * p->in_c;
+    /* From one tap to the next. A step beyond the input is never taken, and might not fit 32 bits. */
+    const int32_t row_step = p->dilation_h < p->in_h ? p->dilation_h * p->in_w * p->in_c : 0;
+    const int32_t column_step = p->dilation_w < p->in_w ? p->dilation_w * p->in_c : 0;
     /* Neighbouring taps that lie side by side in memory, as in the filter, are one run a row. */
     const int32_t run = column_step == channels ? columns * channels : channels;
     const int32_t runs = column_step == channels ? 1 : columns;
@@ -47,13 +48,16 @@ void itg_conv2d_f32(const float *in, const float *weights, const float *bias, fl
         for (int32_t ox = 0; ox < p->out_w; ox++) {
             const int32_t x0 = ox * p->stride_w - p->pad_left;
             const itg_taps kx = itg_taps_inside(x0, p->kernel_w, p->dilation_w, p->in_w);
-            const int32_t in_at =
-                ((y0 + ky.first * p->dilation_h) * p->in_w + x0 + kx.first * p->dilation_w) * p->in_c;
+            /* The first tap; where none lies inside, its place might not fit 32 bits. */
+            const int inside = ky.end > ky.first && kx.end > kx.first;
+            const int32_t y = ky.first * p->dilation_h + y0;
+            const int32_t x = kx.first * p->dilation_w + x0;
+            const int32_t in_at = inside ? (y * p->in_w + x) * p->in_c : 0;
             const int32_t filter_at = (ky.first * p->kernel_w + kx.first) * p->group_in_c;
             for (int32_t oc = 0; oc < p->out_c; oc++) {
                 const int32_t group = oc / group_out_c;
                 float sum = bias != NULL ? bias[oc] : 0.0f;
-                if (ky.end > ky.first && kx.end > kx.first) {
+                if (inside) {
                     sum += window_sum(in + in_at + group * p->group_in_c, weights + oc * filter_size + filter_at,
                                       ky.end - ky.first, kx.end - kx.first, p);
                 }
