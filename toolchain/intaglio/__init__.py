@@ -70,18 +70,21 @@ def to_int8(
     keep_float: Sequence[str] = (),
     equalized: bool = False,
     bias_corrected: bool = True,
+    rounding: Literal["nearest", "learned"] = "nearest",
 ) -> Graph:
     """A float model, quantized: see quantize/post_training.py. `data`: representative float inputs, [n, ...], by input
     name or as one array.
 
-    `keep_float`: names of layers, or patterns (`*softmax*`), that stay in float32.
+    `keep_float`: names of layers, or patterns (`*softmax*`), that stay in float32. `rounding`: `learned` chooses each
+    weight's rounding for its layer's result.
     Raises DataError for data that does not fit the model or an unknown layer, ToolError without PyTorch.
     """
     from .quantize.post_training import post_training
 
     return post_training(
-        load(model), data, method, equalized=equalized, bias_corrected=bias_corrected, keep_float=keep_float
-    )
+        load(model), data, method, equalized=equalized, bias_corrected=bias_corrected, rounding=rounding,
+        keep_float=keep_float,
+    )  # fmt: skip
 
 
 def compile(model: Model, board: str | os.PathLike[str], out: str | os.PathLike[str], build: bool = True) -> Compiled:

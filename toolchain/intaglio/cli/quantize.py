@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -29,6 +29,9 @@ def quantize(
     bias_correction: Annotated[
         bool, typer.Option("--bias-correction/--no-bias-correction", help="Take shifts of channel means back.")
     ] = True,
+    rounding: Annotated[
+        Literal["nearest", "learned"], typer.Option(help="Learned: each weight's rounding serves its layer's result.")
+    ] = "nearest",
     report: Annotated[bool, typer.Option("--report", help="Compare floats and integers layer by layer.")] = False,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON; `-` is stdout, alone.")
@@ -49,8 +52,9 @@ def quantize(
         arrays = package.calibration_data(graph, calibrate)
         say("quantizing")
         found = post_training(
-            graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction
-        )
+            graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction,
+            rounding=rounding,
+        )  # fmt: skip
         data = write(found)
         if report or json is not None:
             say("comparing floats and integers")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,14 +16,17 @@ from ..errors import DataError, UnsupportedError
 from ..graph import INT_RANGE, Array, Graph, Node, Quant, Tensor, constant, verify
 from ..lower.calls import require_executable
 from .calibrate import Ranges, calibrate, read_samples
-from .correct_bias import correct_bias
+from .correct_bias import without_shift
 from .equalize import equalize
+from .learn_rounding import with_learned_rounding
 from .methods import DEFAULT_METHOD, Method
 from .partial import choose, divide, join
 from .pool_to_mean import pool_to_mean
 from .scales import WEIGHTED, activation_quants, separate_fixed
+from .side_by_side import Adjust, adjusted
 from .simplify import simplify
 
+Rounding = Literal["nearest", "learned"]
 BIAS_LIMIT = 1 << 29
 """A bias stays below this, so that it and the products leave room in 32 bits."""
 DEAD_STEPS = 256
@@ -73,6 +76,7 @@ def post_training(
     *,
     equalized: bool = False,
     bias_corrected: bool = True,
+    rounding: Rounding = "nearest",
     pools_as_means: bool = True,
     keep_float: Collection[str] = (),
 ) -> Graph:
@@ -83,7 +87,9 @@ def post_training(
         equalized: apply cross-layer equalization first (equalize.py). Weights have a scale a channel already: it is for
             models in which the channels of one tensor differ by orders of magnitude.
         bias_corrected: apply bias correction (correct_bias.py), with at most its SAMPLES samples.
-        keep_float: layers that stay in float32, see partial.py; biases are then left as they are.
+        rounding: `learned` chooses each weight's rounding for the result of its layer (learn_rounding.py), with the
+            same samples.
+        keep_float: layers that stay in float32, see partial.py; biases and roundings are then left as they are.
         pools_as_means: give global average pools a scale of their own (pool_to_mean.py).
 
     The defaults are what kept the outputs of the models in benchmarks/ptq.py closest to the floats, by SQNR.
@@ -100,9 +106,11 @@ def post_training(
     named = dict(zip(graph.inputs, arrays, strict=True))
     ranges: Ranges = calibrate(graph, named, method, percentile, source)
     result = quantize(graph, ranges, keep_float)
-    if not bias_corrected or keep_float:
+    adjust: list[Adjust] = [with_learned_rounding] if rounding == "learned" else []
+    adjust += [without_shift] if bias_corrected else []
+    if not adjust or keep_float:
         return result
-    return quantize(correct_bias(graph, result, arrays), ranges)
+    return quantize(adjusted(graph, result, arrays, adjust), ranges)
 
 
 def _require_float(graph: Graph) -> None:
