@@ -115,7 +115,7 @@ def test_what_tflite_lacks_is_not_exported(op):
 
 
 def test_gelu_is_close_to_litert():
-    """LiteRT works its table out in float32 as well; its own series for erf differ from the C library's now and then."""
+    """LiteRT works its table out in float32 too; its own series for erf may differ in the last bits."""
     from ai_edge_litert.interpreter import Interpreter
 
     for i in range(40):
