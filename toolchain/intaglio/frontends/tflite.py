@@ -24,6 +24,7 @@ from ..ops import by_tflite
 from ..ops.base import Refuse
 from ..ops.unsupported import Unsupported
 from .reading import model_bytes
+from .tflite_sparse import densify
 from .tflite_state import StateReader, initial_values, text
 
 MAX_ELEMENTS = 1 << 28
@@ -33,6 +34,8 @@ TENSOR_BYTES, OPERATOR_BYTES = 24, 16
 """What one takes in a file at the least. Entries that share a table could make a small file take for ever."""
 MAX_SHARING = 4
 """How many times the file's size its constants, or its operators' lists, may come to when tensors share them."""
+MAX_SPARSE, MAX_SPARSE_BYTES = 100, 1 << 28
+"""How many times the file's size its sparse constants may come to as dense ones, and how many bytes."""
 MAX_BYTES = (1 << 31) - 1
 """Largest file: a flatbuffer's offsets are signed 32-bit numbers."""
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, UnicodeDecodeError)
@@ -170,9 +173,11 @@ class _Reader:
 
     def __init__(self, model: Any, data: bytes, where: str) -> None:
         self.model, self.data, self.where = model, data, where
-        self.constant_bytes = self.list_entries = 0
+        self.constant_bytes = self.list_entries = self.sparse_bytes = 0
         self.half: set[int] = set()
         """Tensors that are float16 constants in the file: weights stored small. Here they are float32 constants."""
+        self.sparse: set[int] = set()
+        """Tensors that are sparse constants in the file. Here they are dense."""
 
     def graph(self, name: str) -> Graph:
         sub = self.model.Subgraphs(0)
@@ -214,6 +219,8 @@ class _Reader:
         state_node = states.node(i, builtin, operator, ins, outs, tensors)
         if state_node is not None:
             return state_node.node
+        if builtin == "DENSIFY" and self.densified(ins, outs, tensors, foreign):
+            return None
         if builtin == "DEQUANTIZE" and len(ins) == len(outs) == 1 and ins[0] in self.half:
             small, out = tensors[ins[0]], tensors[outs[0]]
             if (out.shape, out.dtype, out.data is None) == (small.shape, "float32", True):
@@ -249,6 +256,21 @@ class _Reader:
         except (*_DAMAGE, AssertionError, ZeroDivisionError) as e:
             raise ModelError(self.where, f"operator {i} ({builtin}) is damaged: {e or type(e).__name__}") from e
         return Node(node_name, op, names, tuple(tensors[k].name for k in outs))
+
+    def densified(self, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]) -> bool:
+        """Fold a DENSIFY, whose input was read as a dense constant: its output is that constant."""
+        if len(ins) != 1 or len(outs) != 1 or not (tensors[ins[0]].is_const and ins[0] in self.sparse):
+            return False
+        given, out = tensors[ins[0]], tensors[outs[0]]
+        if ins[0] in self.half:
+            # A float16 tensor without data is foreign to a Graph; as this constant it is not.
+            if foreign.pop(outs[0], "") != "dtype FLOAT16":
+                return False
+            self.half.add(outs[0])
+        elif (out.shape, out.dtype, out.data is None) != (given.shape, given.dtype, True):
+            return False
+        tensors[outs[0]] = replace(given, name=out.name)
+        return True
 
     def builtin(self, operator: Any) -> str:
         index = operator.OpcodeIndex()
@@ -286,6 +308,8 @@ class _Reader:
                 taken.add(name)
                 if TYPES.get(raw.Type()) == "FLOAT16" and self.has_data(raw):
                     self.half.add(i)
+                if raw.Sparsity() is not None:
+                    self.sparse.add(i)
                 tensor, strange = self.tensor(raw, name, _HALF if i in self.half else None)
                 tensors.append(tensor)
                 if strange:
@@ -315,17 +339,21 @@ class _Reader:
             strange, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
         elif any(d == -1 for d in signature[1:]) or any(d < 1 for d in shape):
             strange, shape = f"dynamic shape {signature or list(shape)}", ()
-        elif raw.Sparsity() is not None:
+        elif raw.Sparsity() is not None and not self.has_data(raw):
             strange, shape = "sparse encoding", ()
         elif math.prod(shape) > MAX_ELEMENTS:
             raise ModelError(here, f"has shape {list(shape)}", f"{MAX_ELEMENTS} elements at most")
         if strange:
             return Tensor(name, shape, dtype), strange  # type: ignore[arg-type]
+        quant = self.quant(raw, here, dtype)
+        if raw.Sparsity() is not None and quant is not None and any(quant.zero_point):
+            # What is not stored would be the number 0, which then is not the real number 0.
+            return Tensor(name, (), "int8"), "sparse encoding and a zero point other than 0"
         data = self.buffer(raw, here, shape, stored or DTYPES[dtype])
         if data is not None and stored:
             data = data.astype(np.float32)
             data.setflags(write=False)
-        return Tensor(name, shape, dtype, self.quant(raw, here, dtype), data), ""  # type: ignore[arg-type]
+        return Tensor(name, shape, dtype, quant, data), ""  # type: ignore[arg-type]
 
     def buffer(self, raw: Any, here: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
         index = raw.Buffer()
@@ -339,13 +367,24 @@ class _Reader:
             return None
         _length(n, self.data, here, "bytes", 1)
         raw_bytes = np.asarray(buffer.DataAsNumpy(), np.uint8)
+        sparse = raw.Sparsity()
         expected = math.prod(shape) * dtype.itemsize
-        if n != expected or raw_bytes.size != n:
+        if (n % dtype.itemsize if sparse is not None else n != expected) or raw_bytes.size != n:
             raise ModelError(here, f"has {n} bytes of data", f"{expected} for {dtype}{list(shape)}")
         self.constant_bytes += n
         if self.constant_bytes > MAX_SHARING * len(self.data):
             raise ModelError(self.where, "the file is damaged: too many tensors share the same data")
-        return np.frombuffer(raw_bytes.tobytes(), dtype).reshape(shape)
+        values = np.frombuffer(raw_bytes.tobytes(), dtype)
+        if sparse is None:
+            return values.reshape(shape)
+        self.sparse_bytes += expected
+        limit = min(MAX_SPARSE * len(self.data), MAX_SPARSE_BYTES)
+        if self.sparse_bytes > limit:
+            found = f"has sparse data that would be {expected} bytes as a dense {list(shape)}"
+            raise ModelError(here, found, f"{limit} bytes for all of the file's sparse constants")
+        dense = densify(sparse, values, shape, here, len(self.data))
+        dense.setflags(write=False)
+        return dense
 
     def quant(self, raw: Any, here: str, dtype: str) -> Quant | None:
         q = raw.Quantization()
