@@ -11,6 +11,7 @@ from harness import act, check_cases, graph_of, host_c, inputs_for, numpy_refere
 
 from intaglio.emit import tflite as writer
 from intaglio.errors import UnsupportedError
+from intaglio.frontends.tflite import parse
 from intaglio.graph import Tensor
 from intaglio.ops.abs import Abs
 from intaglio.ops.elu import Elu
@@ -167,3 +168,12 @@ def test_float_kernels_stay_finite(op):
     [[[found]]] = host_c([graph], [[[x]]])
     assert np.isfinite(want).all() and np.isfinite(found).all()
     assert np.allclose(found, want, rtol=2e-6, atol=1e-30)
+
+
+def test_silu_of_floats_is_exported_as_two_operators():
+    x = np.random.default_rng(1).normal(0, 4, (1, 200)).astype(np.float32)
+    t = Tensor("x", x.shape, "float32")
+    graph = graph_of(Silu(), [t], [replace(t, name="y")])
+    assert [n.op.name for n in parse(writer.write(graph), "case", "case").nodes] == ["logistic", "mul"]
+    [[[want]]], [[[found]]] = [numpy_reference(graph, [[x]])], tflm([graph], [[[x]]])
+    assert np.allclose(found, want, rtol=1e-5, atol=1e-6)

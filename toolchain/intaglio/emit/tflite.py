@@ -17,6 +17,7 @@ import tflite
 from ..errors import UnsupportedError
 from ..graph import Array, Graph, Node, Quant, Tensor, verify
 from ..lower.explicit_padding import explicit_padding
+from ..lower.explicit_silu import explicit_silu
 from ..ops.assign_variable import AssignVariable
 from ..ops.base import Refuse, TfliteOp
 from ..ops.read_variable import ReadVariable
@@ -35,7 +36,7 @@ def write(graph: Graph) -> bytes:
 
     Raises: UnsupportedError naming every node that TFLite has no operator for.
     """
-    graph = verify(explicit_padding(graph), "float")
+    graph = verify(explicit_silu(explicit_padding(graph)), "float")
     problems: list[str] = []
     ops: list[tuple[Node, TfliteOp]] = []
     for node in graph.nodes:

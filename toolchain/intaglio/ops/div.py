@@ -27,7 +27,7 @@ class Div(Arithmetic):
     options: ClassVar[str] = "DivOptions"
 
     def check_int8(self, a: Tensor, b: Tensor, out: Tensor) -> list[str]:
-        return ["it divides int8 by int8; float32 is supported. A constant divisor can be a MUL by its inverse"]
+        return ["it divides int8 by int8; float32 is supported: keep it in floats, or multiply by an inverse"]
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         with np.errstate(divide="ignore", invalid="ignore"):
