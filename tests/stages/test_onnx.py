@@ -25,6 +25,7 @@ from intaglio.errors import ModelError, ToolError, UnsupportedError
 from intaglio.frontends import onnx as frontend
 from intaglio.quantize.post_training import post_training
 from intaglio.quantize.simplify import simplify
+from intaglio.summary import summarize
 from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
@@ -426,8 +427,27 @@ def test_command_line(tmp_path):
     assert call("compile", net, "--calibrate", tmp_path / "x.npz", *compiled, tmp_path / "a")[0] == 0
     assert call("compile", tmp_path / "ready.onnx", *compiled, tmp_path / "b")[0] == 0
     assert (tmp_path / "a" / "net.c").is_file() and (tmp_path / "b" / "ready.c").is_file()
+    status, said = call("inspect", tmp_path / "odd.onnx")
+    assert status == 1 and "! MaxPool" in said and "4x6x5" not in said
     with pytest.raises(UnsupportedError, match="ceil_mode"):
-        pipeline.read(tmp_path / "odd.onnx")
+        pipeline.load(tmp_path / "odd.onnx")
+
+
+def test_inspect_shows_what_is_unsupported_in_its_place():
+    """What rests on it is shown too: by name, or translated where the file states the shape between."""
+    nodes = [node("Conv", "x w", "c"), node("Erf", "c", "e"), node("Relu", "e", "r"), node("Gemm", "r k", "y")]
+    data = build(nodes, {"x": [1, 4, 6, 5]}, {"y": [1, 3]}, {"w": W, "k": rng_array(2, 5, 3)})
+    summary = summarize(frontend.translated(data, "m.onnx", "m"))
+    assert [layer.op for layer in summary.layers] == ["conv2d", "Erf", "Relu", "Gemm"]
+    assert summary.problems == ["Erf (e): no such operator in intaglio"] and summary.macs == 4 * 3 * 6 * 4 * 9
+    stated = onnx.load_model_from_string(data)
+    stated.graph.value_info.append(helper.make_tensor_value_info("e", TensorProto.FLOAT, [1, 6, 4, 3]))
+    summary = summarize(frontend.translated(stated.SerializeToString(), "m.onnx", "m"))
+    assert [layer.op for layer in summary.layers] == ["conv2d", "Erf", "relu", "Gemm"]
+    assert summary.layers[1].outputs == ((1, 4, 3, 6),)
+    with pytest.raises(UnsupportedError, match="Erf") as e:
+        frontend.parse(data, "m.onnx", "m")
+    assert len(e.value.problems) == 1
 
 
 def test_unreadable(tmp_path):

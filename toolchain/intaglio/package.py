@@ -160,12 +160,16 @@ def board_for(path: Path, name: str | None) -> Board:
 
 
 def reference(
-    path: Path, calibration: Path | None = None, method: Method = DEFAULT_METHOD, say: Say = quiet
+    path: Path,
+    calibration: Path | None = None,
+    method: Method = DEFAULT_METHOD,
+    say: Say = quiet,
+    keep_float: Sequence[str] = (),
 ) -> Graph | None:
     """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
     if is_compiled(path) and not (path / MODEL).is_file() and calibration is None:
         return None
-    return load(path, calibration, method, say)
+    return load(path, calibration, method, say, keep_float)
 
 
 def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:

@@ -27,12 +27,12 @@ def load(path: Path | str) -> Graph:
 
 
 def read(path: Path | str) -> Graph:
-    """Like `load`, but what is unsupported in a .tflite becomes an `Unsupported` operator, for `inspect`."""
+    """Like `load`, but what is unsupported becomes an `Unsupported` operator, for `inspect`."""
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         from .frontends import onnx
 
-        return onnx.load(path)
+        return onnx.read(path)
     if suffix != ".tflite":
         allowed = ".tflite or .onnx"
         raise ModelError(str(path), f"has the extension {suffix!r}" if suffix else "has no extension", allowed)
