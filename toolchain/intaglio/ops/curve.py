@@ -42,5 +42,5 @@ def tabulated(real: Callable[[Array], Array], q: Array, x: Tensor, out: Tensor) 
     with np.errstate(all="ignore"):  # infinity is clamped below
         y = np.asarray(real(number.astype(np.float64)), np.float32) * (np.float32(1) / np.float32(out.scale))
     low, high = INT_RANGE[out.dtype]
-    steps = np.clip(y.astype(np.float64), 2 * low, 2 * high)
+    steps = np.clip(y.astype(np.float64), 2 * low, -2 * low)
     return np.clip(np.copysign(np.floor(np.abs(steps) + 0.5), steps).astype(np.int64) + out.zero_point, low, high)

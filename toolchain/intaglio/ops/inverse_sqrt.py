@@ -21,7 +21,7 @@ STEPS = 5
 def inverse_sqrt(n: Array) -> tuple[Array, Array]:
     """int32 numbers n >= 0 as (multiplier, shift): 1 / sqrt(n) is about multiplier * 2**(shift - 31).
 
-    0 counts as 1, which is as near to 1 as Q0.31 gets. The relative error is below 2**-20.
+    0 counts as 1, which is as near to 1 as Q0.31 gets. The relative error is below 2**-19.
     """
     n = np.asarray(n, np.int64)
     bits = np.frexp(np.maximum(n, 1).astype(np.float64))[1].astype(np.int64)

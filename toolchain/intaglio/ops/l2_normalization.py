@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
-OUTPUT_QUANT = Quant((1 / 128,), (0,))
+OUTPUT_BITS = 7
+OUTPUT_QUANT = Quant((2.0**-OUTPUT_BITS,), (0,))
 MAX_ROW = (1 << 15) - 1
 """So many squares of 255 fit 32 bits."""
 EPSILON = 1e-6
@@ -49,7 +50,7 @@ class L2Normalization(Op):
             return float_problems(ins, outs)
         if problems := int8_problems(ins, outs):
             return problems
-        if out.quant is None or (out.quant.scale, out.quant.zero_point) != ((1 / 128,), (0,)):
+        if out.quant is None or (out.quant.scale, out.quant.zero_point) != (OUTPUT_QUANT.scale, (0,)):
             return ["its output must have scale 1/128 and zero point 0"]
         if x.shape[-1] > MAX_ROW:
             return [f"its rows have {x.shape[-1]} elements; {MAX_ROW} are supported"]
@@ -62,7 +63,7 @@ class L2Normalization(Op):
             return [rounded(real / np.maximum(length, EPSILON))]
         distance = arr(xs[0]).astype(np.int64) - need(ins[0]).zero_point
         multiplier, shift = inverse_sqrt(np.square(distance).sum(axis=-1, keepdims=True))
-        return [clamp_to(requantize(distance * 128, multiplier, shift), -128, 127)]
+        return [clamp_to(requantize(distance, multiplier, shift + OUTPUT_BITS), -128, 127)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]

@@ -26,6 +26,7 @@ class PRelu(Binary):
     name: ClassVar[str] = "prelu"
     tflite: ClassVar[tuple[str, ...]] = ("PRELU",)
     input_names: ClassVar[tuple[str, ...]] = ("x", "alpha")
+    trainable: ClassVar[tuple[int, ...]] = (1,)
     inplace: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
