@@ -1,11 +1,13 @@
 """Functions of one number: ELU and ABS and RSQRT against the oracle, GELU against LiteRT, the rest against torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from elementwise_cases import check_float_and_file, decimal, halfway, unary_case
 from files import read_back
 from floats import real
-from harness import act, check_cases, graph_of, inputs_for, numpy_reference
+from harness import act, check_cases, graph_of, host_c, inputs_for, numpy_reference, tflm
 
 from intaglio.emit import tflite as writer
 from intaglio.errors import UnsupportedError
@@ -142,3 +144,26 @@ def test_refuses_scales_beyond_32_bits():
 def test_refuses_a_mixture():
     x = Tensor("x", (5,), "float32")
     assert "mixes float32" in Gelu().check([x], [act(np.random.default_rng(1), "y", (5,))])[0]
+
+
+@pytest.mark.parametrize("op", [Exp(), Sqrt(), Log(), Rsqrt()], ids=str)
+def test_float_kernels_and_tflm_come_close(op):
+    x = np.random.default_rng(1).uniform(1e-3, 60, (1, 300)).astype(np.float32)
+    t = Tensor("x", x.shape, "float32")
+    graph = graph_of(op, [t], [replace(t, name="y")])
+    [[[want]]] = [numpy_reference(graph, [[x]])]
+    for [[[found]]] in (host_c([graph], [[[x]]]), tflm([graph], [[[x]]])):
+        assert np.allclose(found, want, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("op", [Exp(), Sqrt(), Log(), Rsqrt(), Square(), Elu(), Gelu(), Gelu(True), Silu()], ids=str)
+def test_float_kernels_stay_finite(op):
+    """Where the result is beyond float32 it is the largest one, in C as in the reference."""
+    small = [] if op in (Sqrt(), Log(), Rsqrt()) else [-1e30, -200.0, -90.0, -10.0, -1e-3]
+    x = np.array([[*small, 0.0, 1e-40, 90.0, 200.0, 1e30]], np.float32)
+    t = Tensor("x", x.shape, "float32")
+    graph = graph_of(op, [t], [replace(t, name="y")])
+    [[[want]]] = [numpy_reference(graph, [[x]])]
+    [[[found]]] = host_c([graph], [[[x]]])
+    assert np.isfinite(want).all() and np.isfinite(found).all()
+    assert np.allclose(found, want, rtol=2e-6, atol=1e-30)

@@ -21,7 +21,8 @@ class Log(Curve):
     least: ClassVar[float] = 0.0
 
     def real(self, x: Array) -> Array:
-        return np.asarray(np.log(x))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log(x))
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].log()

@@ -41,7 +41,8 @@ class Rsqrt(Unary):
         return np.where(distance <= 0, 127, np.clip(y, -128, 127))
 
     def real(self, x: Array) -> Array:
-        return np.asarray(1 / np.sqrt(x))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(1 / np.sqrt(x))
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].rsqrt()

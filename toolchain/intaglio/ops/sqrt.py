@@ -21,7 +21,8 @@ class Sqrt(Curve):
     least: ClassVar[float] = 0.0
 
     def real(self, x: Array) -> Array:
-        return np.asarray(np.sqrt(x))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.sqrt(x))
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].sqrt()
