@@ -18,10 +18,11 @@ from ..ops.base import Refuse
 from ..ops.quantize import Quantize
 from ..ops.unsupported import Unsupported, unsupported
 from ..quantize.marked import is_marked, quantize_marked
-from . import onnx_quant
+from . import onnx_norm, onnx_quant
 from .layout import Builder, Const, Shape, Value
 from .onnx_file import DAMAGE, MAX_BYTES, Foreign, OnnxInput, OnnxModel, OnnxNode, clean, decode
 from .onnx_fold import fold
+from .onnx_idioms import DOMAIN, with_idioms
 from .onnx_ops import OnnxCall
 from .onnx_quant import FLOAT, MOVES, Codes
 from .reading import model_bytes
@@ -35,8 +36,8 @@ MAX_FOLDED_IN_ALL = 1 << 25
 """Elements of all folded constants together."""
 _REMEDIES = {
     "LogSoftmax": "leave it out of the exported model: the largest logit is the same",
-    "Gelu": "use HardSwish, or x * Sigmoid(x)",
-    "Elu": "use LeakyRelu or HardSwish",
+    "Mish": "use Gelu, HardSwish, or x * Sigmoid(x)",
+    "Softplus": "use Relu or Elu",
     "DynamicQuantizeLinear": "quantize statically, with calibration data, instead of dynamically",
     "MatMulInteger": "quantize statically, with calibration data, instead of dynamically",
     "ConvInteger": "quantize statically, with calibration data, instead of dynamically",
@@ -68,7 +69,7 @@ def parse(data: bytes, where: str, name: str, folder: Path | None = None) -> Gra
 def translated(data: bytes, where: str, name: str, folder: Path | None = None) -> Graph:
     """`read` on the bytes of a file. A Graph that holds `Unsupported` operators is left as far as it could be built:
     what rests on them is there by name alone, unless the file states the shapes between."""
-    model = decode(data, where, folder)
+    model = with_idioms(decode(data, where, folder))
     if model.opset not in OPSETS:
         wanted = f"{OPSETS[0]} to {OPSETS[-1]} are read"
         remedy = "Export again with one of these, or use onnx.version_converter"
@@ -273,7 +274,9 @@ def _handler(n: OnnxNode) -> Any:
     for value in n.attrs.values():
         if isinstance(value, Foreign) and "graph" in value.reason:
             raise Refuse(value.reason)
-    tables: dict[str, dict[str, Any]] = {"": {**FLOAT, **onnx_quant.HANDLERS}, "com.microsoft": onnx_quant.MICROSOFT}
+    tables: dict[str, dict[str, Any]] = {
+        "": {**FLOAT, **onnx_quant.HANDLERS}, "com.microsoft": onnx_quant.MICROSOFT, DOMAIN: onnx_norm.IDIOMS,
+    }  # fmt: skip
     found = tables.get(n.domain, {}).get(n.op)
     if found is None and (n.domain or n.op not in _FOLDED_ONLY):
         domain = f" of the domain {n.domain}" if n.domain else ""
@@ -283,8 +286,7 @@ def _handler(n: OnnxNode) -> Any:
 
 
 _FOLDED_ONLY = (
-    "Constant", "ConstantOfShape", "Range", "ReduceProd", "Equal", "Where", "Abs", "Reciprocal", "Sqrt", "Floor",
-    "Ceil",
+    "Constant", "ConstantOfShape", "Range", "ReduceProd", "Equal", "Where", "Floor", "Ceil",
 )  # fmt: skip
 """Operators that are known on constants alone."""
 
