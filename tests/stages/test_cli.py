@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx_models
 import pytest
 import tiny_models
 from typer.testing import CliRunner
@@ -147,6 +148,26 @@ def test_layers_kept_in_float():
     assert f"Allowed: {layer}" in fails("compile", "floats.tflite", *args[:-1], "out2", "--keep-float", "nothing")
     err = fails("compile", "floats.tflite", "--board", "host", "-o", "out2", "--keep-float", layer)
     assert "without --calibrate" in err
+
+
+@need_gcc
+def test_a_layer_kept_in_float_gives_floats():
+    """Floats go in, integers come out of the last layer: `run` shows them as the numbers that they stand for."""
+    w, v = onnx_models.rng_array(1, 5, 4), onnx_models.rng_array(2, 4, 3)
+    nodes = [onnx_models.node("MatMul", "x w", "first"), onnx_models.node("MatMul", "first v", "y")]
+    Path("pair.onnx").write_bytes(onnx_models.build(nodes, {"x": [1, 5]}, {"y": [1, 3]}, {"w": w, "v": v}))
+    x = onnx_models.rng_array(3, 16, 5)
+    np.savez("pair.npz", x=x)
+    how = ("--board", "host", "--calibrate", "pair.npz", "--keep-float", "first")
+    ok("run", "pair.onnx", *how, "--inputs", "pair.npz", "--outputs", "y.npz")
+    found, want = np.load("y.npz")["y"].reshape(16, 3), x @ w @ v
+    assert found.dtype == np.float32 and np.abs(found - want).max() < 0.03 * np.abs(want).max()
+    layers = json.loads(ok("profile", "pair.onnx", *how, "--json", "-"))["layers"]
+    assert [layer["op"] for layer in layers] == ["fully_connected", "quantize", "fully_connected"]
+    assert "without --calibrate" in fails("run", "pair.onnx", *how[:2], *how[4:], "--inputs", "pair.npz")
+    np.savez("pair.npz", x=x, y=want.argmax(1))
+    found = json.loads(ok("evaluate", "pair.onnx", *how, "--data", "pair.npz", "--json", "-"))
+    assert found["results"][1]["top1"] > 0.8
 
 
 def test_a_wrong_float32_kernel_is_found():

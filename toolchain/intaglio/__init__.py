@@ -100,7 +100,8 @@ def run(
 ) -> dict[str, Array]:
     """Inferences on a board: arrays [n, ...] by input name or one array -> arrays [n, ...] by output name.
 
-    Float inputs are quantized, and then the outputs are dequantized. Raises DataError, RunError and as `compile`.
+    Float inputs are quantized where the model takes integers, and integer outputs are then dequantized. Raises
+    DataError, RunError and as `compile`.
     """
     from . import arrays, boards, package, runners
 
@@ -110,7 +111,7 @@ def run(
     batch = arrays.batch(_named(inputs), ports[0], "inputs")
     with package.prepared(_path(model), found, graph) as firmware:
         values = runners.run(firmware, batch.arrays, timeout=timeout).outputs
-    if batch.quantized:
+    if batch.floats:
         values = [arrays.dequantize(value, port) for value, port in zip(values, ports[1], strict=True)]
     return {port.name: value for port, value in zip(ports[1], values, strict=True)}
 

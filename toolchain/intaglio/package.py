@@ -25,6 +25,7 @@ from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
 from .graph import Array, Graph, float_model
 from .manifest import FILE, Manifest, Port
+from .pipeline import ModuleOf
 from .quantize.methods import DEFAULT_METHOD, Method
 
 MODEL = "model.tflite"
@@ -57,16 +58,17 @@ def load(
     method: Method = DEFAULT_METHOD,
     say: Say = quiet,
     keep_float: Sequence[str] = (),
+    module: ModuleOf | None = None,
 ) -> Graph:
     """The graph of a model file or of a compiled folder: quantized with calibration data, else as it is executed.
 
-    `keep_float` names layers that are not quantized. Raises ModelError, UnsupportedError, and DataError for
-    calibration data that does not fit or an unknown layer.
+    `keep_float` names layers that are not quantized; `module` says what the weights of a .pt file belong to. Raises
+    ModelError, UnsupportedError, and DataError for calibration data that does not fit or an unknown layer.
     """
     if keep_float and calibration is None:
         raise DataError("--keep-float", "is given without --calibrate", "", "Without it all is float")
     say("reading the model")
-    graph = _from_folder(path) if is_compiled(path) else pipeline.load(path)
+    graph = _from_folder(path) if is_compiled(path) else pipeline.load(path, module)
     if calibration is None:
         return pipeline.executable(graph)
     return quantized(graph, calibration, method, say, keep_float)
@@ -160,12 +162,16 @@ def board_for(path: Path, name: str | None) -> Board:
 
 
 def reference(
-    path: Path, calibration: Path | None = None, method: Method = DEFAULT_METHOD, say: Say = quiet
+    path: Path,
+    calibration: Path | None = None,
+    method: Method = DEFAULT_METHOD,
+    say: Say = quiet,
+    keep_float: Sequence[str] = (),
 ) -> Graph | None:
     """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
     if is_compiled(path) and not (path / MODEL).is_file() and calibration is None:
         return None
-    return load(path, calibration, method, say)
+    return load(path, calibration, method, say, keep_float)
 
 
 def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -176,11 +182,11 @@ def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[P
     return ports(graph)
 
 
-def read(path: Path) -> Graph:
+def read(path: Path, module: ModuleOf | None = None) -> Graph:
     """A graph to look at, unsupported operators included. Raises ModelError, and as the front end does."""
     if is_compiled(path):
         return _from_folder(path)
-    return pipeline.read(path)
+    return pipeline.read(path, module)
 
 
 def _from_folder(path: Path) -> Graph:

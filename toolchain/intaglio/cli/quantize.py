@@ -29,6 +29,8 @@ def quantize(
     bias_correction: Annotated[
         bool, typer.Option("--bias-correction/--no-bias-correction", help="Take shifts of channel means back.")
     ] = True,
+    module: common.Module = None,
+    example: common.Example = None,
     report: Annotated[bool, typer.Option("--report", help="Compare floats and integers layer by layer.")] = False,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON; `-` is stdout, alone.")
@@ -43,7 +45,7 @@ def quantize(
 
     compared: QuantizationReport | None = None
     with common.steps() as say:
-        graph = package.load(model, say=say)
+        graph = package.load(model, say=say, module=common.module_of(module, example))
         if not float_model(graph):
             raise DataError(str(model), "is quantized already", "a float model")
         arrays = package.calibration_data(graph, calibrate)

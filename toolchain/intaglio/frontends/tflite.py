@@ -22,7 +22,7 @@ from ..errors import GraphError, ModelError, UnsupportedError
 from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, verify
 from ..ops import by_tflite
 from ..ops.base import Refuse
-from ..ops.unsupported import Unsupported
+from ..ops.unsupported import Unsupported, unsupported
 from .reading import model_bytes
 from .tflite_sparse import densify
 from .tflite_state import StateReader, initial_values, text
@@ -132,7 +132,7 @@ def checked(graph: Graph, where: str) -> Graph:
 
     Raises: UnsupportedError listing everything at once, ModelError.
     """
-    problems = [f"{n.op.kind} ({n.name}): {n.op.reason}" for n in graph.nodes if isinstance(n.op, Unsupported)]
+    problems = unsupported(graph.nodes)
     if problems:
         raise UnsupportedError(where, problems, "`intaglio ops` lists what is supported")
     try:
