@@ -25,6 +25,7 @@ def compile_(
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = "percentile",
     keep_float: common.KeepFloat = None,
+    weight_bits: common.WeightBits = None,
     build: Annotated[bool, typer.Option("--build/--no-build", help="Build firmware.elf as well.")] = True,
 ) -> None:
     """Write a model as plain C for a board, and build the firmware that runs it.
@@ -36,7 +37,7 @@ def compile_(
 
     with common.steps() as say:
         found = boards.load(board)
-        graph = package.load(model, calibrate, method, say, keep_float or ())
+        graph = package.load(model, calibrate, method, say, keep_float or (), common.weight_bits(weight_bits))
         compiled = package.compile_graph(graph, found, out, build, say)
     console = common.console()
     console.print(_sizes(compiled, found))

@@ -17,9 +17,10 @@ from ..graph import Graph, Node, Quant, Tensor, verify
 from ..lower.calls import require_executable
 from ..ops.quantize import Quantize
 from ..ops.reshape import Reshape
-from .post_training import quantized, with_weights
+from .post_training import quantized
 from .scales import FIXED, WEIGHTED, affine, shares, values_of
 from .simplify import simplify
+from .weights import with_weights
 
 _BOUNDED = {"relu6": affine(0.0, 6.0), "relu_n1_to_1": affine(-1.0, 1.0)}
 _KEEPS = ("reshape", "transpose", "resize_nearest_neighbor", "pad", "concatenation")
