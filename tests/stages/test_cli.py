@@ -170,6 +170,30 @@ def test_a_layer_kept_in_float_gives_floats():
     assert found["results"][1]["top1"] > 0.8
 
 
+@need_torch
+def test_weights_of_few_bits():
+    [layer] = (n.name for n in tiny_models.floats().nodes)
+    calibrated = ("floats.tflite", "--calibrate", "floats.npz")
+    on_host = ("--board", "host", "--no-build", "-o", "out")
+    ok("compile", *calibrated, *on_host, "--weight-bits", "4")
+    assert Path("out/kernels/fully_connected_s4.c").is_file()
+    assert json.loads(Path("out/intaglio.json").read_text())["weight_bytes"] == 3 * 3 + 3 * 4
+    # The later one wins, and a name may hold "=".
+    ok("compile", *calibrated, *on_host, "--weight-bits", "8", "--weight-bits", f"{layer[:1]}*=2")
+    assert Path("out/kernels/fully_connected_s2.c").is_file()
+    ok("compile", *calibrated, *on_host, "--weight-bits", f"{layer}=2", "--weight-bits", "8")
+    assert Path("out/kernels/fully_connected.c").is_file()
+    ok("quantize", *calibrated, "-o", "q.tflite", "--weight-bits", "2")
+    assert json.loads(ok("inspect", "q.tflite", "--json"))["parameter_bytes"] == 3 * 2 + 3 * 4
+    ok("export", *calibrated, "--tflite", "e.tflite", "--weight-bits", "4")
+    assert json.loads(ok("inspect", "e.tflite", "--json"))["parameter_bytes"] == 3 * 3 + 3 * 4
+    fresh = (*on_host[:-1], "new")
+    for bits in ("3", "four", "-4", "", f"{layer}=", "x" * 3):
+        assert "8, 4 or 2" in fails("compile", *calibrated, *fresh, "--weight-bits", bits)
+    assert f"Allowed: {layer}" in fails("compile", *calibrated, *fresh, "--weight-bits", "nothing=4")
+    assert "without --calibrate" in fails("compile", "floats.tflite", *fresh, "--weight-bits", "4")
+
+
 def test_a_wrong_float32_kernel_is_found():
     ok("compile", "floats.tflite", "--board", "host", "-o", "out")
     kernel = Path("out/kernels/fully_connected_f32.c")

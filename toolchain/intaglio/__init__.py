@@ -68,19 +68,27 @@ def to_int8(
     method: Literal["minmax", "percentile", "mse", "entropy"] = "percentile",
     *,
     keep_float: Sequence[str] = (),
+    weight_bits: int | Mapping[str, int] = 8,
     equalized: bool = False,
     bias_corrected: bool = True,
 ) -> Graph:
     """A float model, quantized: see quantize/post_training.py. `data`: representative float inputs, [n, ...], by input
     name or as one array.
 
-    `keep_float`: names of layers, or patterns (`*softmax*`), that stay in float32.
+    `keep_float`: names of layers, or patterns (`*softmax*`), that stay in float32. `weight_bits`: 8, 4 or
+    2, for all layers or by name or pattern ({"*": 4, "logits": 8}: the later ones win, others have 8).
     Raises DataError for data that does not fit the model or an unknown layer, ToolError without PyTorch.
     """
     from .quantize.post_training import post_training
 
     return post_training(
-        load(model), data, method, equalized=equalized, bias_corrected=bias_corrected, keep_float=keep_float
+        load(model),
+        data,
+        method,
+        equalized=equalized,
+        bias_corrected=bias_corrected,
+        keep_float=keep_float,
+        weight_bits=weight_bits,
     )
 
 

@@ -50,6 +50,14 @@ Example = Annotated[
     str | None,
     typer.Option("--example", metavar="1,3,32,32", help="With --module: the shape of the input, batch first."),
 ]
+WeightBits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weight-bits",
+        metavar="[LAYER=]BITS",
+        help="Weights of 8, 4 or 2 bits: of all layers (4), or of a layer or pattern (conv*=4). Later ones win.",
+    ),
+]
 Timeout = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Kill a run that takes longer than this.")
 ]
@@ -64,6 +72,18 @@ def module_of(module: str | None, example: str | None) -> tuple[str, str] | None
         remedy = "A state dict needs --module package.module:Class and --example 1,3,32,32"
         raise DataError(missing, "is missing", "", remedy)
     return module, example
+
+
+def weight_bits(options: list[str] | None) -> int | dict[str, int]:
+    """What --weight-bits says, as quantize/weights.py takes it. Raises DataError for what is no number."""
+    found: dict[str, int] = {}
+    for text in options or ():
+        layer, _, bits = text.rpartition("=")
+        if not bits.isascii() or not bits.isdecimal() or len(bits) > 3:
+            raise DataError("--weight-bits", f"is {text!r}", "4, or LAYER=4", "Bits are 8, 4 or 2")
+        found.pop(layer or "*", None)  # so that it is the last
+        found[layer or "*"] = int(bits)
+    return found or 8
 
 
 def console(stderr: bool = False) -> Console:

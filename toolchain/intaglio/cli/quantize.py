@@ -23,6 +23,7 @@ def quantize(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.tflite", help="The quantized model to write.")],
     method: common.CalibrationMethod = "percentile",
+    weight_bits: common.WeightBits = None,
     equalize: Annotated[
         bool, typer.Option("--equalize/--no-equalize", help="Cross-layer equalization before quantizing.")
     ] = False,
@@ -51,7 +52,13 @@ def quantize(
         arrays = package.calibration_data(graph, calibrate)
         say("quantizing")
         found = post_training(
-            graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction
+            graph,
+            arrays,
+            method,
+            source=str(calibrate),
+            equalized=equalize,
+            bias_corrected=bias_correction,
+            weight_bits=common.weight_bits(weight_bits),
         )
         data = write(found)
         if report or json is not None:

@@ -19,9 +19,10 @@ import numpy as np
 import tflite
 
 from ..errors import GraphError, ModelError, UnsupportedError
-from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, verify
+from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, packed_size, verify
 from ..ops import by_tflite
 from ..ops.base import Refuse
+from ..ops.packing import unpack_flat
 from ..ops.unsupported import Unsupported, unsupported
 from .reading import model_bytes
 from .tflite_sparse import densify
@@ -49,6 +50,9 @@ BUILTINS = _names(tflite.BuiltinOperator)
 OPTIONS = _names(tflite.BuiltinOptions)
 TYPES = _names(tflite.TensorType)
 _DTYPE_OF = {"FLOAT32": "float32", "INT8": "int8", "UINT8": "uint8", "INT16": "int16", "INT32": "int32"}
+_BITS_OF = {tflite.TensorType.INT4: 4, 19: 2}
+"""Packed integers, by the number of their type. INT2 is newer in the schema than the `tflite` package."""
+_WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # What a tensor of another type is stood in by, so that inspect can go on; the nodes that touch it are refused.
 _STAND_IN = "int8"
 _HALF = np.dtype(np.float16)
@@ -174,6 +178,8 @@ class _Reader:
     def __init__(self, model: Any, data: bytes, where: str) -> None:
         self.model, self.data, self.where = model, data, where
         self.constant_bytes = self.list_entries = self.sparse_bytes = 0
+        self.packed: dict[int, str] = {}
+        """Weights of 4 or 2 bits, by index: the type that they have in the file. Here they are int8 constants."""
         self.half: set[int] = set()
         """Tensors that are float16 constants in the file: weights stored small. Here they are float32 constants."""
         self.sparse: set[int] = set()
@@ -236,6 +242,8 @@ class _Reader:
             operator,
         )
         strange = sorted({foreign[k] for k in (*ins, *outs) if k in foreign})
+        if builtin not in _WITH_WEIGHTS:
+            strange += sorted({f"dtype {self.packed[k]}" for k in (*ins, *outs) if k in self.packed})
         try:
             if builtin not in by_tflite():
                 raise Refuse("no such operator in intaglio")
@@ -310,7 +318,10 @@ class _Reader:
                     self.half.add(i)
                 if raw.Sparsity() is not None:
                     self.sparse.add(i)
-                tensor, strange = self.tensor(raw, name, _HALF if i in self.half else None)
+                bits = _BITS_OF.get(raw.Type(), 8) if self.has_data(raw) and raw.Quantization() is not None else 8
+                if bits < 8:
+                    self.packed[i] = f"INT{bits}"
+                tensor, strange = self.tensor(raw, name, _HALF if i in self.half else None, bits)
                 tensors.append(tensor)
                 if strange:
                     foreign[i] = strange
@@ -320,8 +331,11 @@ class _Reader:
         index = raw.Buffer()
         return bool(0 < index < self.model.BuffersLength() and self.model.Buffers(index).DataLength() > 0)
 
-    def tensor(self, raw: Any, name: str, stored: np.dtype[Any] | None = None) -> tuple[Tensor, str]:
-        """A tensor and, where a Graph cannot hold it, why; `stored` is float16 for a constant that becomes float32."""
+    def tensor(
+        self, raw: Any, name: str, stored: np.dtype[Any] | None = None, bits: int = 8
+    ) -> tuple[Tensor, str]:
+        """A tensor and, where a Graph cannot hold it, why; `stored` is float16 for a constant that becomes float32,
+        and `bits` below 8 are those of packed weights that become int8."""
         here = f"{self.where}, tensor {name}"
         rank = _length(raw.ShapeLength(), self.data, here, "dimensions")
         signed = _length(raw.ShapeSignatureLength(), self.data, here, "dimensions")
@@ -333,7 +347,7 @@ class _Reader:
         if shape and shape[0] in (-1, 0):
             shape = (1, *shape[1:])
         type_name = TYPES.get(raw.Type(), f"type {raw.Type()}")
-        dtype = "float32" if stored else _DTYPE_OF.get(type_name)
+        dtype = "float32" if stored else "int8" if bits < 8 else _DTYPE_OF.get(type_name)
         strange = ""
         if dtype is None:
             strange, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
@@ -345,17 +359,19 @@ class _Reader:
             raise ModelError(here, f"has shape {list(shape)}", f"{MAX_ELEMENTS} elements at most")
         if strange:
             return Tensor(name, shape, dtype), strange  # type: ignore[arg-type]
-        quant = self.quant(raw, here, dtype)
+        quant = self.quant(raw, here, dtype, bits)
         if raw.Sparsity() is not None and quant is not None and any(quant.zero_point):
             # What is not stored would be the number 0, which then is not the real number 0.
             return Tensor(name, (), "int8"), "sparse encoding and a zero point other than 0"
-        data = self.buffer(raw, here, shape, stored or DTYPES[dtype])
+        if raw.Sparsity() is not None and bits < 8:
+            return Tensor(name, (), "int8"), f"sparse encoding of {bits}-bit values"
+        data = self.buffer(raw, here, shape, stored or DTYPES[dtype], bits)
         if data is not None and stored:
             data = data.astype(np.float32)
             data.setflags(write=False)
         return Tensor(name, shape, dtype, quant, data), ""  # type: ignore[arg-type]
 
-    def buffer(self, raw: Any, here: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+    def buffer(self, raw: Any, here: str, shape: tuple[int, ...], dtype: np.dtype[Any], bits: int) -> Array | None:
         index = raw.Buffer()
         if not 0 <= index < self.model.BuffersLength():
             raise ModelError(here, f"refers to buffer {index} of {self.model.BuffersLength()}")
@@ -368,12 +384,16 @@ class _Reader:
         _length(n, self.data, here, "bytes", 1)
         raw_bytes = np.asarray(buffer.DataAsNumpy(), np.uint8)
         sparse = raw.Sparsity()
-        expected = math.prod(shape) * dtype.itemsize
+        expected = packed_size(math.prod(shape), dtype.itemsize * bits)
         if (n % dtype.itemsize if sparse is not None else n != expected) or raw_bytes.size != n:
             raise ModelError(here, f"has {n} bytes of data", f"{expected} for {dtype}{list(shape)}")
         self.constant_bytes += n
         if self.constant_bytes > MAX_SHARING * len(self.data):
             raise ModelError(self.where, "the file is damaged: too many tensors share the same data")
+        if bits < 8:
+            data = unpack_flat(raw_bytes, math.prod(shape), bits).reshape(shape)
+            data.setflags(write=False)
+            return data
         values = np.frombuffer(raw_bytes.tobytes(), dtype)
         if sparse is None:
             return values.reshape(shape)
@@ -386,7 +406,7 @@ class _Reader:
         dense.setflags(write=False)
         return dense
 
-    def quant(self, raw: Any, here: str, dtype: str) -> Quant | None:
+    def quant(self, raw: Any, here: str, dtype: str, bits: int = 8) -> Quant | None:
         q = raw.Quantization()
         if q is None or q.ScaleLength() == 0 or dtype == "float32":
             return None
@@ -408,7 +428,7 @@ class _Reader:
             dims = [int(raw.Shape(k)) for k in range(raw.ShapeLength())]
             if not 0 <= axis < len(dims) or dims[axis] != n:
                 raise ModelError(here, f"has {n} scales along dimension {axis} of {dims}")
-        return Quant(scale, zero, axis)
+        return Quant(scale, zero, axis, bits)
 
 
 def identifier(name: str) -> str:
