@@ -23,6 +23,7 @@ def quantize(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.tflite", help="The quantized model to write.")],
     method: common.CalibrationMethod = "percentile",
+    weight_bits: common.WeightBits = None,
     equalize: Annotated[
         bool, typer.Option("--equalize/--no-equalize", help="Cross-layer equalization before quantizing.")
     ] = False,
@@ -32,6 +33,8 @@ def quantize(
     rounding: Annotated[
         Literal["nearest", "learned"], typer.Option(help="Learned: each weight's rounding serves its layer's result.")
     ] = "nearest",
+    module: common.Module = None,
+    example: common.Example = None,
     report: Annotated[bool, typer.Option("--report", help="Compare floats and integers layer by layer.")] = False,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON; `-` is stdout, alone.")
@@ -46,14 +49,14 @@ def quantize(
 
     compared: QuantizationReport | None = None
     with common.steps() as say:
-        graph = package.load(model, say=say)
+        graph = package.load(model, say=say, module=common.module_of(module, example))
         if not float_model(graph):
             raise DataError(str(model), "is quantized already", "a float model")
         arrays = package.calibration_data(graph, calibrate)
         say("quantizing")
         found = post_training(
             graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction,
-            rounding=rounding,
+            rounding=rounding, weight_bits=common.weight_bits(weight_bits),
         )  # fmt: skip
         data = write(found)
         if report or json is not None:

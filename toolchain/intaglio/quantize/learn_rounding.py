@@ -19,6 +19,7 @@ from ..ops.depthwise_conv2d import DepthwiseConv2D
 from ..ops.fully_connected import FullyConnected
 from ..ops.window import patches
 from .side_by_side import Layer, channels_of
+from .weights import levels
 
 SWEEPS = 30
 """Over all weights of a layer at most; most end after ten."""
@@ -41,7 +42,8 @@ def with_learned_rounding(layer: Layer) -> Layer:
     moments, cross = _moments(layer)
     coarse = layer.coarse.numpy().astype(np.float64)
     found = descend(
-        moments, cross, _grouped(layer, weights), _grouped(layer, coarse), _grouped(layer, steps), (-127, 127)
+        moments, cross, _grouped(layer, weights), _grouped(layer, coarse), _grouped(layer, steps),
+        levels(layer.quant.bits),
     )  # fmt: skip
     back = _ungrouped(layer, found, shape)
     return replace(layer, coarse=layer.coarse.new_tensor(np.round(back / scales) * scales))
