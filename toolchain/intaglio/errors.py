@@ -75,3 +75,7 @@ class RunError(IntaglioError):
 
 class OutputError(IntaglioError):
     """An output file or folder exists already or cannot be written."""
+
+
+class TrainingError(IntaglioError):
+    """Training cannot go on: the loss is not finite, or a checkpoint belongs to another run."""

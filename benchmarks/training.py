@@ -1,0 +1,49 @@
+"""The float networks of the training benchmarks, trained from scratch; checkpoints lie in build/training."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import networks
+import torch
+from common import ROOT
+
+from intaglio.train.loop import Settings, evaluate, fit
+
+CHECKPOINTS = ROOT / "build" / "training"
+THREADS = 2
+"""Sums depend on how many threads make them: the figures are repeatable with as many."""
+SEED = 1
+LENET = Settings(epochs=15, batch=128, learning_rate=1e-3, optimizer="adam", seed=SEED)
+RESNET = Settings(
+    epochs=30, batch=128, learning_rate=0.1, optimizer="sgd", momentum=0.9, weight_decay=5e-4, warmup=0.1, seed=SEED
+)
+
+
+def lenet5() -> Any:
+    """LeNet-5 on MNIST, in eval mode."""
+    return _trained("lenet5", networks.LeNet5, networks.mnist, LENET)
+
+
+def resnet8() -> Any:
+    """ResNet-8 on cifar10_jpeg, in eval mode."""
+    return _trained("resnet8", networks.ResNet8, networks.cifar, RESNET, networks.flipped_and_shifted)
+
+
+def _trained(name: str, make: Any, data: Any, settings: Settings, augment: Any = None) -> Any:
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(SEED)
+    module = make()
+    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    fit(
+        module, data("train"), settings, augment=augment, checkpoint=CHECKPOINTS / f"{name}.pt",
+        after_epoch=lambda e: print(f"{name}: {e}", flush=True),
+    )  # fmt: skip
+    return module
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        module, data = (lenet5(), networks.mnist) if name == "lenet5" else (resnet8(), networks.cifar)
+        print(name, evaluate(module, data("test")))
