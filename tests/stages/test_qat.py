@@ -179,17 +179,18 @@ def test_a_node_is_its_reference(seed):
 
 
 def test_sums_beyond_float32_are_exact():
-    """8,000 weights of 127: sums of 2**28, odd ones among them."""
+    """Sums that climb to 2**29 and come back to 765: rounded on the way, they would end elsewhere."""
     rng = np.random.default_rng(0)
-    x = act(rng, "x", (1, 8000), scale=0.1, zero_point=-128)
-    w = const("w", np.where(rng.random((3, 8000)) < 0.01, 126, 127).astype(np.int8), Quant((1e-4,), (0,)))
-    y = act(rng, "y", (1, 3), scale=90.0, zero_point=-128)
-    graph = graph_of(FullyConnected(), [x, w], [y])
-    for row in inputs_for(graph, rng, 3):
-        [want] = interpret.step(graph, row, {})[0]
-        values = [torch.tensor(row[0].astype(np.float32) + 128), torch.tensor(w.data.astype(np.float32))]
-        [got] = integer.run_node(graph.nodes[0], [x, w], [y], values, None, True)
-        assert (got.numpy() - 128 == want).all()
+    count = 40000
+    x = act(rng, "x", (1, count), scale=1.0, zero_point=-128)
+    data = np.repeat(np.array([[127, -127]], np.int8), count // 2, 1)
+    data[0, -1] += 3
+    w = const("w", data, Quant((1.0,), (0,)))
+    y = act(rng, "y", (1, 1), scale=8.0, zero_point=0)
+    values = [torch.full((1, count), 255.0), torch.tensor(data.astype(np.float32))]
+    want = FullyConnected().reference([np.full((1, count), 127, np.int8), data], [x, w], [y])
+    [got] = integer.run_node(graph_of(FullyConnected(), [x, w], [y]).nodes[0], [x, w], [y], values, None, True)
+    assert got.item() == want[0].item() == 96
 
 
 # ---- gradients --------------------------------------------------------------------------------------------------
