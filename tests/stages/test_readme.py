@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
 from test_generated_c import tiny, write
 
-from intaglio import pipeline
+import intaglio
+from intaglio import arrays, interpret, package, pipeline, train
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -28,6 +31,31 @@ def test_c_example_compiles_with_the_one_line(tmp_path):
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "model.o").exists() and (tmp_path / "max_pool2d.o").exists()
+
+
+def test_training_example_runs(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 3)
+    )
+    x = np.random.default_rng(0).normal(size=(32, 8, 8, 1)).astype(np.float32)
+    graph = intaglio.from_torch(net.eval(), torch.zeros(1, 1, 8, 8))
+    batches = [(torch.tensor(x), torch.arange(32) % 3)] * 2
+    compiled = []
+    monkeypatch.setattr(intaglio, "load", lambda path: graph)
+    monkeypatch.setattr(intaglio, "compile", lambda *given: compiled.append(given))
+    (example,) = [b for b in blocks("python") if "quantization_aware" in b]
+    names = {"torch": torch, "intaglio": intaglio, "x_train": x, "x_test": x, "batches": batches}
+    exec(example, names)
+    # What is compiled is the trained network: its bytes are those that the module gave.
+    ((quantized, board, _),) = compiled
+    assert board == "qemu-mps2-an386"
+    inputs = arrays.quantize(x, package.ports(quantized)[0][0])
+    assert (interpret.run(quantized, [inputs])[0] == names["q"]).all()
+    untrained = train.quantization_aware(graph, x).integers(x)[0]
+    assert (untrained != names["q"]).any()
 
 
 def test_commands_exist():

@@ -138,6 +138,8 @@ class Op:
     """Builtin operators of TFLite that this class reads."""
     input_names: ClassVar[tuple[str, ...]] = ("x",)
     """What the inputs are called; a constant input is emitted under this name (weights, bias)."""
+    trainable: ClassVar[tuple[int, ...]] = ()
+    """Inputs whose float constants training changes; other constants stay as they are (see train/module.py)."""
     is_view: ClassVar[bool] = False
     """Moves no data: the output is the input's bytes under another shape."""
     inplace: ClassVar[tuple[int, ...]] = ()

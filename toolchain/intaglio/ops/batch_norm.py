@@ -21,6 +21,7 @@ class BatchNorm(Op):
 
     name: ClassVar[str] = "batch_norm"
     input_names: ClassVar[tuple[str, ...]] = ("x", "gamma", "beta", "mean", "variance")
+    trainable: ClassVar[tuple[int, ...]] = (1, 2)
     epsilon: float = 1e-5
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
@@ -34,6 +35,14 @@ class BatchNorm(Op):
         constants = all(t is not None and t.is_const and t.dtype == "float32" for t in ins[1:])
         return [] if constants else ["its scale, shift, mean and variance must be float32 constants"]
 
-    def forward(self, *xs: Any) -> Any:
+    def forward(self, *xs: Any, momentum: float | None = None) -> Any:
+        """With `momentum` as in training: normalized by the statistics of this batch, towards which mean and variance
+        move in place (the variance unbiased, as PyTorch has it)."""
+        import torch.nn.functional as F
+
         x, gamma, beta, mean, variance = xs
-        return (x - mean) * (variance + self.epsilon).rsqrt() * gamma + beta
+        # [1][1][rows][c] seen as [1][c][1][rows]: the layout for which PyTorch has a fast kernel, whatever the rank.
+        maps = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
+        training = momentum is not None
+        y = F.batch_norm(maps, mean, variance, gamma, beta, training, momentum or 0.0, self.epsilon)
+        return y.permute(0, 2, 3, 1).reshape(x.shape)

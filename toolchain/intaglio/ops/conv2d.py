@@ -31,6 +31,7 @@ class Conv2D(Op):
     name: ClassVar[str] = "conv2d"
     tflite: ClassVar[tuple[str, ...]] = ("CONV_2D",)
     input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
+    trainable: ClassVar[tuple[int, ...]] = (1, 2)
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)
     pads: Pads = (0, 0, 0, 0)

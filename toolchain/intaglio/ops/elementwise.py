@@ -220,6 +220,7 @@ class Arithmetic(Binary):
     """ADD, SUB and MUL: two inputs and a fused activation. `options` names the table in the file that holds it."""
 
     options: ClassVar[str] = ""
+    trainable: ClassVar[tuple[int, ...]] = (0, 1)
     activation: Activation = "none"
 
     @classmethod

@@ -54,6 +54,13 @@ def quantize(
     """
     graph = simplify(graph)
     _require_float(graph)
+    return quantize_simplified(graph, ranges, keep_float)
+
+
+def quantize_simplified(
+    graph: Graph, ranges: Mapping[str, tuple[float, float]], keep_float: Collection[str] = ()
+) -> Graph:
+    """`quantize` for a float Graph that `simplify` has been through: training does it at each step."""
     computed = [*graph.inputs, *(n for node in graph.nodes for n in node.outputs)]
     missing = [n for n in computed if n not in ranges]
     if missing:

@@ -1,0 +1,70 @@
+"""Training: a Graph as a PyTorch module, in floats or in the integers of the device, and back.
+
+Importing this imports no PyTorch; the functions do, and raise ToolError where it is not installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from ..errors import DataError
+from ..graph import Graph
+
+__all__ = ["quantization_aware", "to_graph", "to_module"]
+
+
+def to_module(graph: Graph) -> Any:
+    """A float Graph as an nn.Module whose named parameters are its weights; see `module.GraphModule`.
+
+    Raises: UnsupportedError listing what cannot be trained (integers, state, operators without a float meaning).
+    """
+    from .float_run import torch_module
+
+    torch_module()
+    from .module import GraphModule
+
+    return GraphModule(graph)
+
+
+def to_graph(module: Any) -> Graph:
+    """The Graph of a module from `to_module` or `quantization_aware`, with its current values: a float one of the
+    first, a quantized one that compiles of the second.
+
+    Raises: DataError for another module.
+    """
+    from .float_run import torch_module
+
+    torch_module()
+    from .module import GraphModule
+
+    if not isinstance(module, GraphModule):
+        found = f"is {type(module).__name__}"
+        raise DataError("module", found, "one that to_module made", "Other modules become graphs with from_torch")
+    return module.to_graph()
+
+
+def quantization_aware(model: Any, calibration: Any, *, keep_float: Collection[str] = ()) -> Any:
+    """A float model as an nn.Module that computes in the integers of the device and trains through them.
+
+    Args:
+        model: a float Graph, or a module of `to_module`. Batch norms are folded, so train with them before.
+        calibration: representative inputs, in any form that `quantize.calibrate` takes; or the ranges that it gave.
+        keep_float: layers, or patterns of their names, that stay in float32.
+
+    Returns: a `quantized.QuantizedModule`. `to_graph` of it is the quantized Graph that compiles; in eval(), its
+        outputs are the real values of the bytes which the C gives, and `integers` gives the bytes.
+    Raises: DataError for data that does not fit, an unknown layer, a missing range, a module with parametrizations;
+        UnsupportedError for what integers cannot do.
+    """
+    from .float_run import torch_module
+
+    torch_module()
+    from .module import GraphModule
+    from .quantized import prepared
+
+    if not isinstance(model, Graph | GraphModule):
+        found = f"is {type(model).__name__}"
+        remedy = "Other modules become graphs with from_torch"
+        raise DataError("model", found, "a Graph or a module of to_module", remedy)
+    return prepared(model, calibration, keep_float)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import DataError, ToolError
-from ..graph import Array, Graph
+from ..graph import Array, Graph, Node
 
 Visit = Callable[[str, Any], None]
+Apply = Callable[[Node, list[Any]], Any]
 
 
 def torch_module() -> Any:
@@ -20,26 +21,35 @@ def torch_module() -> Any:
     return torch
 
 
-def forward(graph: Graph, inputs: Sequence[Any], visit: Visit | None = None) -> list[Any]:
+def forward(
+    graph: Graph,
+    inputs: Sequence[Any],
+    visit: Visit | None = None,
+    constants: Mapping[str, Any] | None = None,
+    apply: Apply | None = None,
+) -> list[Any]:
     """The graph on torch tensors, differentiable.
 
     Args:
         graph: a float graph without state.
         inputs: one float tensor per graph input, [n, ...] with n in place of the batch of 1.
         visit: called with the name and the value of each input and computed tensor.
+        constants: the values of the graph's constants; without it those that the graph holds.
+        apply: computes a node from its inputs' values (None for an absent one); without it the operator's `forward`.
 
     Returns: the outputs, in the graph's layout (NHWC), [n, ...].
     """
     torch = torch_module()
-    values: dict[str, Any] = {
-        t.name: torch.tensor(t.data) for t in graph.tensors.values() if t.data is not None and not t.state
-    }
+    if constants is None:
+        constants = {t.name: torch.tensor(t.data) for t in graph.tensors.values() if t.is_const}
+    values: dict[str, Any] = dict(constants)
     for name, x in zip(graph.inputs, inputs, strict=True):
         values[name] = x
         if visit is not None:
             visit(name, x)
     for node in graph.nodes:
-        found = node.op.forward(*(values[n] if n else None for n in node.inputs))
+        xs = [values[n] if n else None for n in node.inputs]
+        found = node.op.forward(*xs) if apply is None else apply(node, xs)
         for name, value in zip(node.outputs, found if isinstance(found, tuple | list) else (found,), strict=True):
             values[name] = value
             if visit is not None:
@@ -56,15 +66,20 @@ def run_float(graph: Graph, inputs: Sequence[Array], visit: Visit | None = None)
     Raises: DataError for another number of inputs or another shape.
     """
     torch = torch_module()
+    check_inputs(graph, inputs)
+    with torch.no_grad():
+        found = forward(graph, [torch.tensor(x, dtype=torch.float32) for x in inputs], visit)
+        return [f.numpy() for f in found]
+
+
+def check_inputs(graph: Graph, inputs: Sequence[Any]) -> None:
+    """Raises DataError unless there is one array or tensor per graph input, [n, *shape without the batch]."""
     if len(inputs) != len(graph.inputs):
         raise DataError(f"graph {graph.name}", f"{len(inputs)} inputs were given", f"{len(graph.inputs)}")
     for name, x in zip(graph.inputs, inputs, strict=True):
         shape = graph.tensors[name].shape
-        if x.shape[1:] != shape[1:]:
+        if tuple(x.shape[1:]) != shape[1:]:
             raise DataError(f"input {name}", f"has the shape {list(x.shape)}", f"[n, {str(list(shape[1:]))[1:]}")
-    with torch.no_grad():
-        found = forward(graph, [torch.tensor(x, dtype=torch.float32) for x in inputs], visit)
-        return [f.numpy() for f in found]
 
 
 def keeps_batch(graph: Graph) -> bool:
