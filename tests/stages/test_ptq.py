@@ -24,6 +24,7 @@ torch.set_num_threads(1)
 NOT_IN_TFLITE = {
     "conv_transpose": "its cut of 1 with an odd output is neither SAME nor VALID",
     "avg_pool_no_count_pad": "symmetrical padding of an average pool is neither SAME nor VALID",
+    "silu": "SILU is no operator of TFLite",
 }
 """What the oracle cannot be asked about."""
 
@@ -163,7 +164,8 @@ def test_extreme_magnitudes(name, weight, size):
     rows = rows_of(q, channels_last(sample(name)).numpy() * size)
     expected = [[interpret.step(q, row, {})[0] for row in rows]]
     compare("host C", [q], [rows], expected, host_c([q], [rows]), 0)
-    compare("oracle", [q], [rows], expected, tflm([q], [rows]), 0)
+    if name not in NOT_IN_TFLITE:
+        compare("oracle", [q], [rows], expected, tflm([q], [rows]), 0)
 
 
 def test_percentile_ignores_outliers():

@@ -97,6 +97,7 @@ def _sources(v: Value, size: Pair, scale: tuple[float, float], coordinates: str,
 
 def _nearest(n: int, size: int, scale: float, coordinates: str, rounding: str) -> Array:
     i = np.arange(size)
+    at: Array
     if coordinates == "asymmetric":
         at = i / scale
     elif coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and size > 1):
