@@ -54,11 +54,14 @@ def quantize(
     """
     graph = simplify(graph)
     _require_float(graph)
-    return quantize_simplified(graph, ranges, keep_float)
+    return quantize_simplified(graph, ranges, keep_float, weight_bits)
 
 
 def quantize_simplified(
-    graph: Graph, ranges: Mapping[str, tuple[float, float]], keep_float: Collection[str] = ()
+    graph: Graph,
+    ranges: Mapping[str, tuple[float, float]],
+    keep_float: Collection[str] = (),
+    weight_bits: WeightBits = 8,
 ) -> Graph:
     """`quantize` for a float Graph that `simplify` has been through: training does it at each step."""
     computed = [*graph.inputs, *(n for node in graph.nodes for n in node.outputs)]
