@@ -25,7 +25,8 @@ from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
 from .graph import Array, Graph, float_model
 from .manifest import FILE, Manifest, Port
-from .quantize.methods import DEFAULT_METHOD, Method
+from .quantize.methods import Method
+from .quantize.scales import ActivationBits
 
 MODEL = "model.tflite"
 FIRMWARE = "firmware.elf"
@@ -54,26 +55,33 @@ class Compiled:
 def load(
     path: Path,
     calibration: Path | None = None,
-    method: Method = DEFAULT_METHOD,
+    method: Method | None = None,
     say: Say = quiet,
     keep_float: Sequence[str] = (),
+    activation_bits: ActivationBits = 8,
 ) -> Graph:
     """The graph of a model file or of a compiled folder: quantized with calibration data, else as it is executed.
 
-    `keep_float` names layers that are not quantized. Raises ModelError, UnsupportedError, and DataError for
-    calibration data that does not fit or an unknown layer.
+    `keep_float` names layers that are not quantized, `activation_bits` is the width of the others' results. Raises
+    ModelError, UnsupportedError, and DataError for calibration data that does not fit or an unknown layer.
     """
-    if keep_float and calibration is None:
-        raise DataError("--keep-float", "is given without --calibrate", "", "Without it all is float")
+    if calibration is None and (keep_float or activation_bits != 8):
+        option = "--keep-float" if keep_float else "--activation-bits"
+        raise DataError(option, "is given without --calibrate", "", "Without it all is float")
     say("reading the model")
     graph = _from_folder(path) if is_compiled(path) else pipeline.load(path)
     if calibration is None:
         return pipeline.executable(graph)
-    return quantized(graph, calibration, method, say, keep_float)
+    return quantized(graph, calibration, method, say, keep_float, activation_bits)
 
 
 def quantized(
-    graph: Graph, calibration: Path, method: Method, say: Say = quiet, keep_float: Sequence[str] = ()
+    graph: Graph,
+    calibration: Path,
+    method: Method | None,
+    say: Say = quiet,
+    keep_float: Sequence[str] = (),
+    activation_bits: ActivationBits = 8,
 ) -> Graph:
     """A float graph with ranges from the arrays of an .npz file. Raises DataError for a model that is not float."""
     if not float_model(graph):
@@ -82,7 +90,9 @@ def quantized(
 
     say("calibrating")
     arrays = calibration_data(graph, calibration)
-    return post_training(graph, arrays, method, source=str(calibration), keep_float=keep_float)
+    return post_training(
+        graph, arrays, method, source=str(calibration), keep_float=keep_float, activation_bits=activation_bits
+    )
 
 
 def calibration_data(graph: Graph, path: Path) -> dict[str, Array]:
@@ -160,12 +170,16 @@ def board_for(path: Path, name: str | None) -> Board:
 
 
 def reference(
-    path: Path, calibration: Path | None = None, method: Method = DEFAULT_METHOD, say: Say = quiet
+    path: Path,
+    calibration: Path | None = None,
+    method: Method | None = None,
+    say: Say = quiet,
+    activation_bits: ActivationBits = 8,
 ) -> Graph | None:
     """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
     if is_compiled(path) and not (path / MODEL).is_file() and calibration is None:
         return None
-    return load(path, calibration, method, say)
+    return load(path, calibration, method, say, (), activation_bits)
 
 
 def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:

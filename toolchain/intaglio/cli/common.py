@@ -17,6 +17,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from ..package import Say
+    from ..quantize.scales import ActivationBits as ActivationWidth
 
 STDOUT = Path("-")
 
@@ -32,7 +33,12 @@ Calibrate = Annotated[
     typer.Option("--calibrate", metavar="X.npz", help="Quantize a float model, with ranges from these inputs."),
 ]
 CalibrationMethod = Annotated[
-    Literal["minmax", "percentile", "mse", "entropy"], typer.Option("--method", help="How --calibrate chooses ranges.")
+    Literal["minmax", "percentile", "mse", "entropy"] | None,
+    typer.Option("--method", help="How --calibrate chooses ranges; by default percentile, or minmax for 16 bits."),
+]
+ActivationBits = Annotated[
+    Literal["8", "16"],
+    typer.Option("--activation-bits", help="Bits of what --calibrate quantizes besides weights, which have 8."),
 ]
 KeepFloat = Annotated[
     list[str] | None,
@@ -78,6 +84,11 @@ def table(title: str, *columns: tuple[str, str], caption: str = "") -> Table:
         justify: JustifyMethod = "right" if side == "right" else "left"
         made.add_column(heading, justify=justify, overflow="fold", no_wrap=side != "left")
     return made
+
+
+def bits(option: str) -> ActivationWidth:
+    """--activation-bits as a number."""
+    return 16 if option == "16" else 8
 
 
 def dims(shape: tuple[int, ...]) -> str:

@@ -32,7 +32,8 @@ def evaluate(
     ] = None,
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "percentile",
+    method: common.CalibrationMethod = None,
+    activation_bits: common.ActivationBits = "8",
 ) -> None:
     """Count how often the highest output of a classifier is the label's, on a board (this computer or QEMU).
 
@@ -48,7 +49,7 @@ def evaluate(
         if graph is not None and is_float:
             results.append(_floats(graph, data, say))
         if not is_float or calibrate is not None or board is not None:
-            results.append(_on_board(source, data, board, calibrate, method, timeout, say))
+            results.append(_on_board(source, data, board, calibrate, method, activation_bits, timeout, say))
     text = common.json_text({"model": str(source), "results": [r.to_dict() for r in results]})
     if json == common.STDOUT:
         print(text, end="")
@@ -73,12 +74,13 @@ def _floats(graph: Graph, data: Path, say: Say) -> Accuracy:
 
 
 def _on_board(
-    source: Path, data: Path, board: str | None, calibrate: Path | None, method: Method, timeout: float, say: Say
-) -> Accuracy:
+    source: Path, data: Path, board: str | None, calibrate: Path | None, method: Method | None, activation_bits: str,
+    timeout: float, say: Say,
+) -> Accuracy:  # fmt: skip
     from .. import accuracy, arrays, package
 
     found = package.board_for(source, board)
-    graph = package.reference(source, calibrate, method, say)
+    graph = package.reference(source, calibrate, method, say, common.bits(activation_bits))
     inputs, outputs = package.ports_of(source, graph)
     batch = arrays.batch(arrays.load(data, inputs), inputs, str(data))
     with package.prepared(source, found, graph, say) as firmware:

@@ -14,7 +14,8 @@ def export(
     source: common.Source,
     tflite: Annotated[Path, typer.Option("--tflite", metavar="F", help="The .tflite file to write.")],
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "percentile",
+    method: common.CalibrationMethod = None,
+    activation_bits: common.ActivationBits = "8",
     keep_float: common.KeepFloat = None,
 ) -> None:
     """Write a model, as it is or quantized, as a .tflite that LiteRT and TFLM load."""
@@ -22,7 +23,7 @@ def export(
     from ..emit.tflite import write
 
     with common.steps() as say:
-        graph = package.load(source, calibrate, method, say, keep_float or ())
+        graph = package.load(source, calibrate, method, say, keep_float or (), common.bits(activation_bits))
         say("writing")
         data = write(graph)
     files.write_file(tflite, data, keep=(source,))

@@ -34,7 +34,8 @@ def profile(
     ] = "",
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "percentile",
+    method: common.CalibrationMethod = None,
+    activation_bits: common.ActivationBits = "8",
 ) -> None:
     """Count instructions by layer, measure memory, and compare every output byte with the NumPy reference.
 
@@ -52,7 +53,7 @@ def profile(
     blame = ""
     with common.steps() as say:
         found = package.board_for(source, board)
-        graph = package.reference(source, calibrate, method, say)
+        graph = package.reference(source, calibrate, method, say, common.bits(activation_bits))
         ports = package.ports_of(source, graph)[0]
         batch = (
             arrays.random_batch(ports, RANDOM_INPUTS)

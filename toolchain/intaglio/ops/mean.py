@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array, Tensor
+from ..graph import INT_RANGE, Array, Tensor
 from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_problems, is_float, rounded
+from .integer import integer_problems, kernel, reach
 from .movement import axis_index, steps, tensor_input
 
 if TYPE_CHECKING:
@@ -48,13 +49,10 @@ class Mean(Op):
             return [f"it averages {self.axes} of {len(x.shape)} dimensions, which are too many groups"]
         if is_float(ins, outs):
             return float_problems(ins, outs)
-        if x.dtype != "int8":
-            return [f"its input is {x.dtype}; int8 and float32 are supported"]
-        for t in (x, out):
-            if t.quant is None or not t.quant.per_tensor:
-                return [f"{t.name} must have one scale and one zero point"]
-        count = self._count(x)
-        problem = accumulator_problem(count * 255, [self._factor(x, out)])
+        problems = integer_problems(ins, outs)
+        if problems:
+            return problems
+        problem = accumulator_problem(self._count(x) * reach(x), [self._factor(x, out)])
         return [problem] if problem else []
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
@@ -63,7 +61,8 @@ class Mean(Op):
             return [rounded(np.asarray(arr(xs[0]).mean(axis=self.axes, keepdims=self.keep_dims, dtype=np.float64)))]
         total = arr(xs[0]).astype(np.int64).sum(axis=self.axes, keepdims=self.keep_dims) - x.zero_point * self._count(x)
         multiplier, shift = self._factor(x, out)
-        return [clamp_to(requantize(total, multiplier, shift) + out.zero_point, -128, 127)]
+        mean = requantize(total, multiplier, shift) + out.zero_point
+        return [clamp_to(mean, *INT_RANGE[out.dtype], out.dtype)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
@@ -76,15 +75,11 @@ class Mean(Op):
             params = Struct("itg_mean_f32_params", (*loops, ("count", float(self._count(x)))))
             return Call("mean_f32", "itg_mean_f32", (Buf(x.name), Buf(out.name), params))
         multiplier, shift = self._factor(x, out)
-        params = Struct(
-            "itg_mean_s8_params",
-            (
-                *loops,
-                ("in_sum_offset", -x.zero_point * self._count(x)), ("out_offset", out.zero_point),
-                ("multiplier", multiplier), ("shift", shift),
-            ),
-        )  # fmt: skip
-        return Call("mean", "itg_mean_s8", (Buf(x.name), Buf(out.name), params))
+        factor = (("multiplier", multiplier), ("shift", shift))
+        offsets = (("in_sum_offset", -x.zero_point * self._count(x)), ("out_offset", out.zero_point))
+        file, function = kernel("mean", x)
+        params = Struct(f"{function}_params", (*loops, *(offsets if x.dtype == "int8" else ()), *factor))
+        return Call(file, function, (Buf(x.name), Buf(out.name), params))
 
     def _count(self, x: Tensor) -> int:
         """Elements in one mean."""

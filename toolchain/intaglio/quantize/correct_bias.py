@@ -27,10 +27,12 @@ def correct_bias(graph: Graph, quantized: Graph, arrays: Sequence[Array]) -> Gra
 
     Args:
         graph: a simplified float graph.
-        quantized: the same, quantized: its rounded weights and the quantization of its tensors are what is corrected.
+        quantized: the same, quantized, all of it or a part: its rounded weights and the quantization of its tensors
+            are what is corrected.
         arrays: one float32 array [n, *shape without the batch] a graph input; the first SAMPLES are used.
 
-    Returns: the float graph, each layer with weights having a bias of its own, to be quantized with the same ranges.
+    Returns: the float graph, each quantized layer with weights having a bias of its own, to be quantized with the same
+        ranges.
     """
     torch = torch_module()
     tensors, nodes = dict(graph.tensors), {n.name: n for n in graph.nodes}
@@ -42,7 +44,7 @@ def correct_bias(graph: Graph, quantized: Graph, arrays: Sequence[Array]) -> Gra
             mate = nodes.get(node.name)  # a QUANTIZE that quantization put in has none
             if mate is None:
                 _step(node, quantized, rounded, quantized)
-            elif node.op.name in WEIGHTED:
+            elif node.op.name in WEIGHTED and quantized.tensors[node.outputs[0]].dtype != "float32":
                 mean = _correct(mate, node, graph, quantized, floats, rounded)
                 name = f"{mate.inputs[1]}:corrected:{mate.name}"
                 tensors[name] = constant(name, mean)
