@@ -65,27 +65,29 @@ def inspect(model: Model) -> Summary:
 def to_int8(
     model: Model,
     data: Mapping[str, Array] | Array,
-    method: Literal["minmax", "percentile", "mse", "entropy"] = "percentile",
+    method: Literal["minmax", "percentile", "mse", "entropy"] | None = None,
     *,
     keep_float: Sequence[str] = (),
     weight_bits: int | Mapping[str, int] = 8,
     equalized: bool = False,
     bias_corrected: bool = True,
     rounding: Literal["nearest", "learned"] = "nearest",
+    activation_bits: Literal[8, 16] = 8,
 ) -> Graph:
     """A float model, quantized: see quantize/post_training.py. `data`: representative float inputs, [n, ...], by input
     name or as one array.
 
     `keep_float`: names of layers, or patterns (`*softmax*`), that stay in float32. `weight_bits`: 8, 4 or
     2, for all layers or by name or pattern ({"*": 4, "logits": 8}: the later ones win, others have 8). `rounding`:
-    `learned` chooses each weight's rounding for its layer's result.
+    `learned` chooses each weight's rounding for its layer's result. `activation_bits`: 16 is for int16 activations with
+    int8 weights; without a `method`, ranges are chosen by percentile, or by minmax for 16 bits.
     Raises DataError for data that does not fit the model or an unknown layer, ToolError without PyTorch.
     """
     from .quantize.post_training import post_training
 
     return post_training(
         load(model), data, method, equalized=equalized, bias_corrected=bias_corrected, rounding=rounding,
-        keep_float=keep_float, weight_bits=weight_bits,
+        keep_float=keep_float, weight_bits=weight_bits, activation_bits=activation_bits,
     )  # fmt: skip
 
 

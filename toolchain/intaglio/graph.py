@@ -18,11 +18,11 @@ from .errors import GraphError
 if TYPE_CHECKING:
     from .ops.base import Call, Op
 
-DTypeName = Literal["float32", "int8", "uint8", "int16", "int32"]
-DTYPES: dict[str, np.dtype[Any]] = {n: np.dtype(n) for n in ("float32", "int8", "uint8", "int16", "int32")}
+DTypeName = Literal["float32", "int8", "uint8", "int16", "int32", "int64"]
 INT_RANGE: dict[str, tuple[int, int]] = {
-    n: (int(np.iinfo(n).min), int(np.iinfo(n).max)) for n in ("int8", "uint8", "int16", "int32")
+    n: (int(np.iinfo(n).min), int(np.iinfo(n).max)) for n in ("int8", "uint8", "int16", "int32", "int64")
 }
+DTYPES: dict[str, np.dtype[Any]] = {n: np.dtype(n) for n in ("float32", *INT_RANGE)}
 PACKED_BITS = (4, 2)
 Array = np.ndarray[Any, np.dtype[Any]]
 Stage = Literal["float", "quantized", "lowered", "planned"]

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ from .errors import DataError, IntaglioError, ModelError, UnsupportedError
 from .graph import Array, Graph, float_model
 from .manifest import FILE, Manifest, Port
 from .pipeline import ModuleOf
-from .quantize.methods import DEFAULT_METHOD, Method
+from .quantize.methods import Method
+from .quantize.scales import ActivationBits
 from .quantize.weights import WeightBits
 
 MODEL = "model.tflite"
@@ -53,50 +54,44 @@ class Compiled:
     """None when only the C was wanted."""
 
 
-def load(
-    path: Path,
-    calibration: Path | None = None,
-    method: Method = DEFAULT_METHOD,
-    say: Say = quiet,
-    keep_float: Sequence[str] = (),
-    module: ModuleOf | None = None,
-    weight_bits: WeightBits = 8,
-) -> Graph:
-    """The graph of a model file or of a compiled folder: quantized with calibration data, else as it is executed.
+@dataclass(frozen=True)
+class Quantization:
+    """How a float model is quantized on the way in: see quantize/post_training.py."""
 
-    `keep_float` names layers that are not quantized; `module` says what the weights of a .pt file belong to;
-    `weight_bits` as for post_training. Raises ModelError, UnsupportedError, and DataError for calibration data that
-    does not fit or an unknown layer.
+    calibration: Path
+    """An .npz with representative inputs."""
+    method: Method | None = None
+    keep_float: tuple[str, ...] = ()
+    weight_bits: WeightBits = 8
+    activation_bits: ActivationBits = 8
+
+
+def load(
+    path: Path, how: Quantization | None = None, say: Say = quiet, module: ModuleOf | None = None
+) -> Graph:
+    """The graph of a model file or of a compiled folder: quantized if it is said how, else as it is executed.
+
+    `module` says what the weights of a .pt file belong to. Raises ModelError, UnsupportedError, and DataError for
+    calibration data that does not fit or an unknown layer.
     """
-    if keep_float and calibration is None:
-        raise DataError("--keep-float", "is given without --calibrate", "", "Without it all is float")
-    if weight_bits != 8 and calibration is None:
-        raise DataError("--weight-bits", "is given without --calibrate", "", "Without it nothing is quantized")
     say("reading the model")
     graph = _from_folder(path) if is_compiled(path) else pipeline.load(path, module)
-    if calibration is None:
-        return pipeline.executable(graph)
-    return quantized(graph, calibration, method, say, keep_float, weight_bits)
+    return pipeline.executable(graph) if how is None else quantized(graph, how, say)
 
 
-def quantized(
-    graph: Graph,
-    calibration: Path,
-    method: Method,
-    say: Say = quiet,
-    keep_float: Sequence[str] = (),
-    weight_bits: WeightBits = 8,
-) -> Graph:
+def quantized(graph: Graph, how: Quantization, say: Say = quiet) -> Graph:
     """A float graph with ranges from the arrays of an .npz file. Raises DataError for a model that is not float."""
+    where = str(how.calibration)
     if not float_model(graph):
-        raise DataError(str(calibration), f"{graph.name} is quantized already", "calibration data with a float model")
+        raise DataError(where, f"{graph.name} is quantized already", "calibration data with a float model")
     from .quantize.post_training import post_training
 
     say("calibrating")
-    arrays = calibration_data(graph, calibration)
+    arrays = calibration_data(graph, how.calibration)
     return post_training(
-        graph, arrays, method, source=str(calibration), keep_float=keep_float, weight_bits=weight_bits
-    )
+        graph, arrays, how.method, source=where, keep_float=how.keep_float, weight_bits=how.weight_bits,
+        activation_bits=how.activation_bits,
+    )  # fmt: skip
 
 
 def calibration_data(graph: Graph, path: Path) -> dict[str, Array]:
@@ -173,18 +168,11 @@ def board_for(path: Path, name: str | None) -> Board:
     return boards.load(Manifest.read(path).board)
 
 
-def reference(
-    path: Path,
-    calibration: Path | None = None,
-    method: Method = DEFAULT_METHOD,
-    say: Say = quiet,
-    keep_float: Sequence[str] = (),
-    weight_bits: WeightBits = 8,
-) -> Graph | None:
+def reference(path: Path, how: Quantization | None = None, say: Say = quiet) -> Graph | None:
     """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
-    if is_compiled(path) and not (path / MODEL).is_file() and calibration is None:
+    if is_compiled(path) and not (path / MODEL).is_file() and how is None:
         return None
-    return load(path, calibration, method, say, keep_float, weight_bits=weight_bits)
+    return load(path, how, say)
 
 
 def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:

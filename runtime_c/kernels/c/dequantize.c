@@ -13,3 +13,10 @@ void itg_dequantize_u8_f32(const uint8_t *in, float *out, const itg_dequantize_p
         out[i] = p->scale * (float)(in[i] - p->zero_point);
     }
 }
+
+void itg_dequantize_s16_f32(const int16_t *in, float *out, const itg_dequantize_params *p)
+{
+    for (int32_t i = 0; i < p->count; i++) {
+        out[i] = p->scale * (float)(in[i] - p->zero_point);
+    }
+}

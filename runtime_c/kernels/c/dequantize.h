@@ -12,5 +12,6 @@ typedef struct {
 /* out[i] = scale * (in[i] - zero_point) */
 void itg_dequantize_s8_f32(const int8_t *in, float *out, const itg_dequantize_params *p);
 void itg_dequantize_u8_f32(const uint8_t *in, float *out, const itg_dequantize_params *p);
+void itg_dequantize_s16_f32(const int16_t *in, float *out, const itg_dequantize_params *p);
 
 #endif

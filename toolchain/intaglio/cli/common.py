@@ -18,7 +18,9 @@ from rich.table import Table
 from ..errors import DataError
 
 if TYPE_CHECKING:
-    from ..package import Say
+    from ..package import Quantization, Say
+    from ..quantize.methods import Method
+    from ..quantize.scales import ActivationBits as ActivationWidth
 
 STDOUT = Path("-")
 
@@ -36,7 +38,12 @@ Calibrate = Annotated[
     typer.Option("--calibrate", metavar="X.npz", help="Quantize a float model, with ranges from these inputs."),
 ]
 CalibrationMethod = Annotated[
-    Literal["minmax", "percentile", "mse", "entropy"], typer.Option("--method", help="How --calibrate chooses ranges.")
+    Literal["minmax", "percentile", "mse", "entropy"] | None,
+    typer.Option("--method", help="How --calibrate chooses ranges; by default percentile, or minmax for 16 bits."),
+]
+ActivationBits = Annotated[
+    Literal["8", "16"],
+    typer.Option("--activation-bits", help="Bits of what --calibrate quantizes besides weights, which have 8."),
 ]
 KeepFloat = Annotated[
     list[str] | None,
@@ -121,6 +128,30 @@ def table(title: str, *columns: tuple[str, str], caption: str = "") -> Table:
         justify: JustifyMethod = "right" if side == "right" else "left"
         made.add_column(heading, justify=justify, overflow="fold", no_wrap=side != "left")
     return made
+
+
+def quantization(
+    calibrate: Path | None,
+    method: Method | None,
+    keep_float: list[str] | None,
+    weights: list[str] | None,
+    activations: str,
+) -> Quantization | None:
+    """The options that say how to quantize, together. Raises DataError for those that need --calibrate."""
+    from ..package import Quantization
+
+    given = {"--keep-float": keep_float, "--weight-bits": weights, "--activation-bits": activations != "8"}
+    if calibrate is not None:
+        return Quantization(calibrate, method, tuple(keep_float or ()), weight_bits(weights), bits(activations))
+    for option, value in given.items():
+        if value:
+            raise DataError(option, "is given without --calibrate", "", "Without it nothing is quantized")
+    return None
+
+
+def bits(option: str) -> ActivationWidth:
+    """--activation-bits as a number."""
+    return 16 if option == "16" else 8
 
 
 def dims(shape: tuple[int, ...]) -> str:

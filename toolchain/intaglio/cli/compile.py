@@ -23,32 +23,31 @@ def compile_(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="The folder to write, all at once.")],
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "percentile",
+    method: common.CalibrationMethod = None,
     keep_float: common.KeepFloat = None,
     module: common.Module = None,
     example: common.Example = None,
     weight_bits: common.WeightBits = None,
+    activation_bits: common.ActivationBits = "8",
     build: Annotated[bool, typer.Option("--build/--no-build", help="Build firmware.elf as well.")] = True,
 ) -> None:
     """Write a model as plain C for a board, and build the firmware that runs it.
 
-    A float model becomes float32 C, or int8 with --calibrate.
+    A float model becomes float32 C, or integers with --calibrate.
     """
     from .. import boards, package
     from ..graph import float_model
 
     with common.steps() as say:
         found = boards.load(board)
-        graph = package.load(
-            model, calibrate, method, say, keep_float or (), common.module_of(module, example),
-            common.weight_bits(weight_bits),
-        )  # fmt: skip
+        how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
+        graph = package.load(model, how, say, common.module_of(module, example))
         compiled = package.compile_graph(graph, found, out, build, say)
     console = common.console()
     console.print(_sizes(compiled, found))
     console.print(f"{out}: {_contents(compiled)}")
     if float_model(graph):
-        console.print("It computes in float32 (not bit-exact across compilers); --calibrate gives int8.")
+        console.print("It computes in float32 (not bit-exact across compilers); --calibrate gives integers.")
 
 
 def _sizes(compiled: Compiled, board: Board) -> Table:

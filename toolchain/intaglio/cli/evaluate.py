@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,11 +14,7 @@ if TYPE_CHECKING:
 
     from ..accuracy import Accuracy
     from ..graph import Graph
-    from ..package import Say
-    from ..quantize.methods import Method
-    from ..quantize.weights import WeightBits
-
-    Quantization = tuple[Path | None, Method, Sequence[str], WeightBits]
+    from ..package import Quantization, Say
 
 CLASSES = 20
 """So many classes at most have a row of their own."""
@@ -36,9 +31,10 @@ def evaluate(
     ] = None,
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "percentile",
+    method: common.CalibrationMethod = None,
     keep_float: common.KeepFloat = None,
     weight_bits: common.WeightBits = None,
+    activation_bits: common.ActivationBits = "8",
 ) -> None:
     """Count how often the highest output of a classifier is the label's, on a board (this computer or QEMU).
 
@@ -54,7 +50,7 @@ def evaluate(
         if graph is not None and is_float:
             results.append(_floats(graph, data, say))
         if not is_float or calibrate is not None or board is not None:
-            how = (calibrate, method, keep_float or (), common.weight_bits(weight_bits))
+            how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
             results.append(_on_board(source, data, board, how, timeout, say))
     text = common.json_text({"model": str(source), "results": [r.to_dict() for r in results]})
     if json == common.STDOUT:
@@ -80,13 +76,12 @@ def _floats(graph: Graph, data: Path, say: Say) -> Accuracy:
 
 
 def _on_board(
-    source: Path, data: Path, board: str | None, how: Quantization, timeout: float, say: Say
+    source: Path, data: Path, board: str | None, how: Quantization | None, timeout: float, say: Say
 ) -> Accuracy:
     from .. import accuracy, arrays, package
 
     found = package.board_for(source, board)
-    calibrate, method, keep_float, weight_bits = how
-    graph = package.reference(source, calibrate, method, say, keep_float, weight_bits)
+    graph = package.reference(source, how, say)
     inputs, outputs = package.ports_of(source, graph)
     batch = arrays.batch(arrays.load(data, inputs), inputs, str(data))
     with package.prepared(source, found, graph, say) as firmware:

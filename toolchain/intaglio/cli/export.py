@@ -14,7 +14,8 @@ def export(
     source: common.Source,
     tflite: Annotated[Path, typer.Option("--tflite", metavar="F", help="The .tflite file to write.")],
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "percentile",
+    method: common.CalibrationMethod = None,
+    activation_bits: common.ActivationBits = "8",
     keep_float: common.KeepFloat = None,
     weight_bits: common.WeightBits = None,
 ) -> None:
@@ -23,8 +24,8 @@ def export(
     from ..emit.tflite import write
 
     with common.steps() as say:
-        bits = common.weight_bits(weight_bits)
-        graph = package.load(source, calibrate, method, say, keep_float or (), weight_bits=bits)
+        how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
+        graph = package.load(source, how, say)
         say("writing")
         data = write(graph)
     files.write_file(tflite, data, keep=(source,))

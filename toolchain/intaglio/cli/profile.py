@@ -34,8 +34,10 @@ def profile(
     ] = "",
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "percentile",
+    method: common.CalibrationMethod = None,
     keep_float: common.KeepFloat = None,
+    weight_bits: common.WeightBits = None,
+    activation_bits: common.ActivationBits = "8",
 ) -> None:
     """Count instructions by layer, measure memory, and compare every output byte with the NumPy reference.
 
@@ -53,7 +55,9 @@ def profile(
     blame = ""
     with common.steps() as say:
         found = package.board_for(source, board)
-        graph = package.reference(source, calibrate, method, say, keep_float or ())
+        graph = package.reference(
+            source, common.quantization(calibrate, method, keep_float, weight_bits, activation_bits), say
+        )
         ports = package.ports_of(source, graph)[0]
         batch = (
             arrays.random_batch(ports, RANDOM_INPUTS)

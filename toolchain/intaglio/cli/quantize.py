@@ -1,4 +1,4 @@
-"""`intaglio quantize`: a float model becomes an int8 one, and why it lost what it lost."""
+"""`intaglio quantize`: a float model becomes one of integers, and why it lost what it lost."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def quantize(
         Path, typer.Option("--calibrate", metavar="X.npz", help="Representative float inputs [n, ...], by name or `x`.")
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.tflite", help="The quantized model to write.")],
-    method: common.CalibrationMethod = "percentile",
+    method: common.CalibrationMethod = None,
     weight_bits: common.WeightBits = None,
+    activation_bits: common.ActivationBits = "8",
     equalize: Annotated[
         bool, typer.Option("--equalize/--no-equalize", help="Cross-layer equalization before quantizing.")
     ] = False,
@@ -40,7 +41,8 @@ def quantize(
         Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON; `-` is stdout, alone.")
     ] = None,
 ) -> None:
-    """Quantize a float model to int8 (weights per channel) and write it as a .tflite."""
+    """Quantize a float model to int8 (weights per channel), or to int16 activations with int8 weights, and write it as
+    a .tflite."""
     from .. import files, package
     from ..emit.tflite import write
     from ..errors import DataError
@@ -57,6 +59,7 @@ def quantize(
         found = post_training(
             graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction,
             rounding=rounding, weight_bits=common.weight_bits(weight_bits),
+            activation_bits=common.bits(activation_bits),
         )  # fmt: skip
         data = write(found)
         if report or json is not None:

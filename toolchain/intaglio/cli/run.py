@@ -30,8 +30,10 @@ def run(
     ] = None,
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
-    method: common.CalibrationMethod = "percentile",
+    method: common.CalibrationMethod = None,
     keep_float: common.KeepFloat = None,
+    weight_bits: common.WeightBits = None,
+    activation_bits: common.ActivationBits = "8",
 ) -> None:
     """Run a model on a board, one inference for each input, state carried from one to the next.
 
@@ -41,7 +43,9 @@ def run(
 
     with common.steps() as say:
         found = package.board_for(source, board)
-        graph = package.reference(source, calibrate, method, say, keep_float or ())
+        graph = package.reference(
+            source, common.quantization(calibrate, method, keep_float, weight_bits, activation_bits), say
+        )
         ports = package.ports_of(source, graph)
         batch = arrays.batch(arrays.load(inputs, ports[0]), ports[0], str(inputs))
         with package.prepared(source, found, graph, say) as firmware:

@@ -29,6 +29,7 @@ _TYPE = {
     "uint8": tflite.TensorType.UINT8,
     "int16": tflite.TensorType.INT16,
     "int32": tflite.TensorType.INT32,
+    "int64": tflite.TensorType.INT64,
 }
 _PACKED = {4: tflite.TensorType.INT4, 2: 19}
 """By their bits. INT2 is newer in the schema than the `tflite` package, which has no name for it."""

@@ -49,7 +49,7 @@ def _names(enum: type) -> dict[int, str]:
 BUILTINS = _names(tflite.BuiltinOperator)
 OPTIONS = _names(tflite.BuiltinOptions)
 TYPES = _names(tflite.TensorType)
-_DTYPE_OF = {"FLOAT32": "float32", "INT8": "int8", "UINT8": "uint8", "INT16": "int16", "INT32": "int32"}
+_DTYPE_OF = {name.upper(): name for name in DTYPES}
 _BITS_OF = {tflite.TensorType.INT4: 4, 19: 2}
 """Packed integers, by the number of their type. INT2 is newer in the schema than the `tflite` package."""
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -349,7 +349,8 @@ class _Reader:
         type_name = TYPES.get(raw.Type(), f"type {raw.Type()}")
         dtype = "float32" if stored else "int8" if bits < 8 else _DTYPE_OF.get(type_name)
         strange = ""
-        if dtype is None:
+        if dtype is None or (type_name == "INT64" and not self.has_data(raw)):
+            # 64 bits are for constants: biases of int16 layers.
             strange, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
         elif any(d == -1 for d in signature[1:]) or any(d < 1 for d in shape):
             strange, shape = f"dynamic shape {signature or list(shape)}", ()

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..graph import Array, Tensor
 from .base import TfliteOp, same_quant
-from .elementwise import Unary, reach
+from .elementwise import Unary
 from .fixed import accumulator_problem, quantize_multiplier, requantize
+from .integer import reach
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node

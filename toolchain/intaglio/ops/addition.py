@@ -1,4 +1,4 @@
-"""What ADD and SUB share: both inputs brought to a common scale with 20 bits to spare, then the sum rescaled."""
+"""What ADD and SUB share: both inputs brought to a common scale with bits to spare, then the sum rescaled."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .float32 import float_bounds, is_float, rounded
 if TYPE_CHECKING:
     from ..graph import Graph, Node
 
-HEADROOM = 20
-"""Bits by which inputs are shifted left before they are scaled: ITG_ADD_HEADROOM in add.h."""
+HEADROOM = {"int8": 20, "int16": 15}
+"""Bits by which inputs are shifted left before they are scaled: ITG_ADD_HEADROOM in add.h, and in add_s16.h."""
 
 
 @dataclass(frozen=True)
 class Addition(Arithmetic):
-    """a + sign * b. In int8, inputs are scaled by scale / (2 * the larger scale), at most a half, and the sum by what
-    is left."""
+    """a + sign * b. In integers, inputs are scaled by scale / (2 * the larger scale), at most a half, and the sum by
+    what is left."""
 
     sign: ClassVar[int] = 1
 
@@ -35,15 +35,18 @@ class Addition(Arithmetic):
             return [f"its output scale {out.scale} is too far from its inputs' scales"]
         return []
 
+    check_int16 = check_int8
+
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         if is_float(ins, outs):
             return [rounded(arr(xs[0]).astype(np.float64) + self.sign * arr(xs[1]), self.activation)]
         a, b, out = need(ins[0]), need(ins[1]), outs[0]
         fa, fb, fy = _factors(a, b, out)
-        left = requantize((arr(xs[0]).astype(np.int64) - a.zero_point) << HEADROOM, *fa)
-        right = requantize((arr(xs[1]).astype(np.int64) - b.zero_point) << HEADROOM, *fb)
+        headroom = HEADROOM[a.dtype]
+        left = requantize((arr(xs[0]).astype(np.int64) - a.zero_point) << headroom, *fa)
+        right = requantize((arr(xs[1]).astype(np.int64) - b.zero_point) << headroom, *fb)
         y = requantize(left + self.sign * right, *fy) + out.zero_point
-        return [clamp_to(y, *activation_range(self.activation, out))]
+        return [clamp_to(y, *activation_range(self.activation, out), out.dtype)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         a, b = (need(t) for t in graph.ins(node))
@@ -52,6 +55,10 @@ class Addition(Arithmetic):
             return self.call(node, graph, "add", (("sign_b", float(self.sign)), *float_bounds(self.activation)))
         low, high = activation_range(self.activation, out)
         (ma, sa), (mb, sb), (my, sy) = _factors(a, b, out)
+        if a.dtype == "int16":
+            factors = (("a_multiplier", ma), ("a_shift", sa), ("b_multiplier", mb), ("b_shift", sb),
+                       ("out_multiplier", my), ("out_shift", sy))  # fmt: skip
+            return self.call(node, graph, "add", (("sign_b", self.sign), *factors, ("out_min", low), ("out_max", high)))
         fields = (
             ("sign_b", self.sign),
             ("a_offset", -a.zero_point), ("a_multiplier", ma), ("a_shift", sa),
@@ -65,4 +72,5 @@ class Addition(Arithmetic):
 def _factors(a: Tensor, b: Tensor, out: Tensor) -> list[tuple[int, int]]:
     """(multiplier, shift) for a, for b and for their sum."""
     twice = 2 * max(a.scale, b.scale)
-    return [quantize_multiplier(r) for r in (a.scale / twice, b.scale / twice, twice / ((1 << HEADROOM) * out.scale))]
+    back = twice / ((1 << HEADROOM[a.dtype]) * out.scale)
+    return [quantize_multiplier(r) for r in (a.scale / twice, b.scale / twice, back)]

@@ -28,8 +28,9 @@ class AveragePool2D(Pool2D):
         problems = super().check(ins, outs)
         x = need(ins[0])
         area = min(self.kernel[0], x.shape[1]) * min(self.kernel[1], x.shape[2])
+        largest = 128 if x.dtype == "int8" else 1 << 15
         # The kernel adds half the count to the sum.
-        if area * 129 > I32_MAX:
+        if not is_float(ins, outs) and area * (largest + 1) > I32_MAX:
             problems.append(f"its window covers {area} elements: their sum leaves 32 bits")
         if any(p >= self.kernel[i // 2] for i, p in enumerate(self.pads)):
             problems.append(f"its padding {self.pads} is as wide as its window {self.kernel}: a window may be empty")
@@ -42,7 +43,7 @@ class AveragePool2D(Pool2D):
         if is_float(ins, outs):
             return [rounded(total / count, self.activation)]
         mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
-        return [clamp_to(mean, *activation_range(self.activation, outs[0]))]
+        return [clamp_to(mean, *activation_range(self.activation, outs[0]), outs[0].dtype)]
 
     def forward(self, *xs: Any) -> Any:
         import torch

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Conv2D(Op):
     """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c / groups], bias [out_c] (optional); int8 with an int32
-    bias, or all float32.
+    bias, int16 with int8 weights and an int64 bias, or all float32.
 
     Output: [1][out_h][out_w][out_c]. Groups follow from the shapes, as in TFLite.
     """
@@ -61,7 +61,7 @@ class Conv2D(Op):
         weights = arr(xs[1]).astype(np.float64)
         kernel = (w.shape[1], w.shape[2])
         windows = patches(arr(xs[0]), kernel, self.stride, self.dilation, self.pads, input_offset(x))
-        # Products of int8 and 9-bit numbers: float64 sums are exact up to 2**53, and BLAS makes them fast.
+        # Integer products: float64 sums are exact up to 2**53, and BLAS makes them fast.
         windows = windows.astype(np.float64) - input_offset(x)
         n, oh, ow = windows.shape[:3]
         groups = x.shape[3] // w.shape[3]

@@ -13,6 +13,7 @@ from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_call, weighted_problems
+from .wide import RUN
 from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class DepthwiseConv2D(Op):
     """inputs: x [1][h][w][in_c], weights [1][kh][kw][in_c * multiplier], bias [in_c * multiplier] (optional); int8
-    with an int32 bias, or all float32.
+    with an int32 bias, int16 with int8 weights and an int64 bias, or all float32.
 
     Output: [1][out_h][out_w][in_c * multiplier]; output channel c reads input channel c / multiplier.
     """
@@ -52,6 +53,8 @@ class DepthwiseConv2D(Op):
         x = need(ins[0])
         if x.shape[0] != 1:
             return [f"its batch is {x.shape[0]}; 1 is supported"]
+        if x.dtype == "int16" and need(ins[1]).shape[2] > RUN:
+            return [f"its window is {need(ins[1]).shape[2]} wide; with int16 activations {RUN} is supported"]
         return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 3)
 
     def macs(self, ins: Ins, outs: Outs) -> int:

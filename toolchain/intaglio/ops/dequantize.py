@@ -1,4 +1,4 @@
-"""DEQUANTIZE: 8-bit numbers to float."""
+"""DEQUANTIZE: integers of 8 or 16 bits to float."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ import numpy as np
 
 from ..graph import Array
 from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .integer import tensor_problem
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
+FUNCTIONS = {
+    "int8": "itg_dequantize_s8_f32", "uint8": "itg_dequantize_u8_f32", "int16": "itg_dequantize_s16_f32",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Dequantize(Op):
-    """inputs: x int8 or uint8; output: float32 of the same shape, scale * (q - zero point)."""
+    """inputs: x int8, uint8 or int16; output: float32 of the same shape, scale * (q - zero point)."""
 
     name: ClassVar[str] = "dequantize"
     tflite: ClassVar[tuple[str, ...]] = ("DEQUANTIZE",)
@@ -28,11 +33,10 @@ class Dequantize(Op):
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
-        if x.dtype not in ("int8", "uint8"):
-            return [f"its input is {x.dtype}; int8 and uint8 are supported"]
-        if x.quant is None or not x.quant.per_tensor:
-            return [f"{x.name} must have one scale and one zero point"]
-        return []
+        if x.dtype not in FUNCTIONS:
+            return [f"its input is {x.dtype}; {', '.join(FUNCTIONS)} are supported"]
+        problem = tensor_problem(x)
+        return [problem] if problem else []
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         x = need(ins[0])
@@ -43,9 +47,8 @@ class Dequantize(Op):
     def lower(self, node: Node, graph: Graph) -> Call:
         x = need(graph.ins(node)[0])
         fields = (("count", x.size), ("scale", float(x.scale)), ("zero_point", x.zero_point))
-        function = "itg_dequantize_s8_f32" if x.dtype == "int8" else "itg_dequantize_u8_f32"
         params = Struct("itg_dequantize_params", fields)
-        return Call("dequantize", function, (Buf(x.name), Buf(node.outputs[0]), params))
+        return Call("dequantize", FUNCTIONS[x.dtype], (Buf(x.name), Buf(node.outputs[0]), params))
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import INT_RANGE, Array, Tensor
+from ..graph import Array, Tensor
 from .activation import TFLITE_CODE, Activation
 from .base import (
     Buf,
@@ -29,6 +29,7 @@ from .base import (
 )
 from .fixed import wrap32
 from .float32 import float_problems, is_float, rounded
+from .integer import integer_problems, kernel
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
@@ -38,33 +39,15 @@ LOOPS = 4
 """Nested loops of a broadcast: ITG_BROADCAST_LOOPS in broadcast.h."""
 
 
-def int8_problems(ins: Ins, outs: Outs) -> list[str]:
-    """Why an operator on int8 tensors cannot be executed: other dtypes, or no per-tensor quantization."""
-    for t in (*ins, *outs):
-        if t is None:
-            continue
-        if t.dtype != "int8":
-            return [f"{t.name} is {t.dtype}; int8 and float32 are supported"]
-        if t.quant is None or not t.quant.per_tensor:
-            return [f"{t.name} must have one scale and one zero point"]
-    return []
-
-
-def reach(t: Tensor) -> int:
-    """The largest magnitude of an element minus its zero point."""
-    low, high = INT_RANGE[t.dtype]
-    return max(t.zero_point - low, high - t.zero_point)
-
-
 # ---- one input --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Unary(Op):
-    """A function of one number: `values` says which in 8 bits, `real` in float32.
+    """A function of one number: `values` says which in integers, `real` in float32.
 
     In 8 bits the kernel looks it up: a table of 256 bytes is exact by construction, takes a load an element, and is
-    smaller than the code of most of these functions. In float32 the kernel is the operator's own, NAME_f32.
+    smaller than the code of most of these functions. In 16 bits and in float32 the kernel is the operator's own.
     """
 
     inplace: ClassVar[tuple[int, ...]] = (0,)
@@ -88,11 +71,17 @@ class Unary(Op):
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         if is_float(ins, outs):
             return float_problems(ins, outs)
-        return int8_problems(ins, outs) or self.check_int8(need(ins[0]), outs[0])
+        x, out = need(ins[0]), outs[0]
+        check = self.check_int16 if x.dtype == "int16" else self.check_int8
+        return integer_problems(ins, outs) or check(x, out)
 
     def check_int8(self, x: Tensor, out: Tensor) -> list[str]:
         """Why this node cannot be executed although its tensors are int8."""
         return []
+
+    def check_int16(self, x: Tensor, out: Tensor) -> list[str]:
+        """The same where they are int16, which an operator that has `call_int16` says here."""
+        return [f"{x.name} is int16; int8 and float32 are supported"]
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         if is_float(ins, outs):
@@ -104,11 +93,17 @@ class Unary(Op):
         if is_float([x], [out]):
             numbers = [Num(c) for c in self.constants()]
             return Call(f"{self.name}_f32", f"itg_{self.name}_f32", (Buf(x.name), *numbers, Buf(out.name), Num(x.size)))
+        if x.dtype == "int16":
+            return self.call_int16(x, out)
         # Entry i is for the input whose byte is i: 0..127, then -128..-1 where the input is signed.
         every = np.arange(256, dtype=np.uint8).view(x.dtype)
         table = self.values(every.astype(np.int64), x, out).astype(out.dtype).view(np.uint8)
         says = f"{self.name} of each byte of {x.dtype}, 0 to 255"
         return Call("lut", "itg_lut_8", (Buf(x.name), Const("table", table, says), Buf(out.name), Num(x.size)))
+
+    def call_int16(self, x: Tensor, out: Tensor) -> Call:
+        """The C call on int16 tensors."""
+        raise NotImplementedError
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -171,7 +166,7 @@ def _steps(shape: Sequence[int], rank: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Binary(Op):
-    """Two inputs, int8 or float32, whose shapes broadcast as in NumPy; either may be a constant."""
+    """Two inputs, int8, int16 or float32, whose shapes broadcast as in NumPy; either may be a constant."""
 
     input_names: ClassVar[tuple[str, ...]] = ("a", "b")
     inplace: ClassVar[tuple[int, ...]] = (0, 1)
@@ -191,11 +186,17 @@ class Binary(Op):
             return [f"its inputs broadcast in more than {LOOPS} nested loops"]
         if is_float(ins, outs):
             return float_problems(ins, outs)
-        return int8_problems(ins, outs) or self.check_int8(need(ins[0]), need(ins[1]), outs[0])
+        a, b, out = need(ins[0]), need(ins[1]), outs[0]
+        check = self.check_int16 if a.dtype == "int16" else self.check_int8
+        return integer_problems(ins, outs) or check(a, b, out)
 
     def check_int8(self, a: Tensor, b: Tensor, out: Tensor) -> list[str]:
         """Why this node cannot be executed although its tensors are int8."""
         return []
+
+    def check_int16(self, a: Tensor, b: Tensor, out: Tensor) -> list[str]:
+        """The same where they are int16, for which an operator needs a kernel."""
+        return [f"{a.name} is int16; int8 and float32 are supported"]
 
     def call(self, node: Node, graph: Graph, stem: str, fields: Sequence[tuple[str, FieldValue]]) -> Call:
         """The kernel of `stem` for the tensors' dtype, its parameters beginning with the loops."""
@@ -203,11 +204,10 @@ class Binary(Op):
         loops = broadcast(a.shape, b.shape)
         if loops is None:
             raise GraphError(f"node {node.name}", f"broadcasts in more than {LOOPS} nested loops")
-        in_float = is_float([a, b], [])
-        function = f"itg_{stem}_f32" if in_float else f"itg_{stem}_s8"
+        file, function = kernel(stem, a)
         params = Struct(f"{function}_params", (*loops.fields, *fields))
         arguments = (Buf(a.name), Buf(b.name), Buf(node.outputs[0]), params)
-        return Call(f"{stem}_f32" if in_float else stem, function, arguments)
+        return Call(file, function, arguments)
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""What MAXIMUM and MINIMUM share: int8 is compared as it is, so all three tensors are quantized alike."""
+"""What MAXIMUM and MINIMUM share: integers are compared as they are, so all three tensors are quantized alike."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class Extremum(Binary):
         if not (same_quant(a, out) and same_quant(b, out)):
             return ["its inputs and its output must be quantized alike: it compares and copies bytes"]
         return []
+
+    check_int16 = check_int8
 
     def lower(self, node: Node, graph: Graph) -> Call:
         return self.call(node, graph, "maximum", (("sign", self.sign),))

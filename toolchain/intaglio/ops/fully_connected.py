@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FullyConnected(Op):
-    """inputs: x, weights [out_c][in_c], bias [out_c] (optional); int8 with an int32 bias, or all float32.
+    """inputs: x, weights [out_c][in_c], bias [out_c] (optional); int8 with an int32 bias, int16 with int8
+    weights and an int64 bias, or all float32.
 
     x is taken as rows of in_c values, whatever its rank. Output: [rows][out_c], or with `keep_num_dims` x's shape
     with its last dimension in_c replaced by out_c.
@@ -55,7 +56,7 @@ class FullyConnected(Op):
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         x, w, out = need(ins[0]), need(ins[1]), outs[0]
-        # Products of int8 and 9-bit numbers: float64 sums are exact up to 2**53, and BLAS makes them fast.
+        # Integer products: float64 sums are exact up to 2**53, and BLAS makes them fast.
         rows = arr(xs[0]).reshape(-1, w.shape[1]).astype(np.float64) - input_offset(x)
         acc = rows @ arr(xs[1]).astype(np.float64).T
         y = output_of(acc, xs[2] if len(xs) > 2 else None, ins, out, self.activation)

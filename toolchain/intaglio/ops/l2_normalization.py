@@ -11,9 +11,9 @@ import numpy as np
 from ..errors import GraphError
 from ..graph import Array, Quant
 from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .elementwise import int8_problems
 from .fixed import clamp_to, requantize
 from .float32 import float_problems, is_float, rounded
+from .integer import int8_problems
 from .inverse_sqrt import inverse_sqrt
 from .movement import tensor_input
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array, Tensor
-from .base import Op, Refuse, TfliteOp
-from .elementwise import Unary, reach
+from ..graph import INT_RANGE, Array, Tensor
+from .base import Buf, Call, Op, Refuse, Struct, TfliteOp
+from .elementwise import Unary
 from .fixed import accumulator_problem, quantize_multiplier, requantize
+from .integer import reach
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeakyRelu(Unary):
-    """inputs: x int8 or float32; output: of the same dtype and shape. `alpha` may be negative or above 1."""
+    """inputs: x int8, int16 or float32; output: of the same dtype and shape. `alpha` may be negative or above 1."""
 
     name: ClassVar[str] = "leaky_relu"
     tflite: ClassVar[tuple[str, ...]] = ("LEAKY_RELU",)
@@ -31,13 +32,26 @@ class LeakyRelu(Unary):
         problem = accumulator_problem(reach(x), factors)
         return [problem] if problem else []
 
+    check_int16 = check_int8
+
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
         distance = q - x.zero_point
         above = requantize(distance, *quantize_multiplier(x.scale / out.scale))
         # A negative alpha turns the sign of the rounded product: halves round differently from a negative factor's.
         below = requantize(distance, *quantize_multiplier(x.scale * abs(self.alpha) / out.scale))
         y = np.where(distance >= 0, above, -below if self.alpha < 0 else below)
-        return np.asarray(np.clip(y + out.zero_point, -128, 127))
+        return np.asarray(np.clip(y + out.zero_point, *INT_RANGE[out.dtype]))
+
+    def call_int16(self, x: Tensor, out: Tensor) -> Call:
+        above, below = (quantize_multiplier(f * x.scale / out.scale) for f in (1.0, abs(self.alpha)))
+        fields = (
+            ("count", x.size),
+            ("above_multiplier", above[0]), ("above_shift", above[1]),
+            ("below_multiplier", below[0]), ("below_shift", below[1]),
+            ("below_sign", -1 if self.alpha < 0 else 1),
+        )  # fmt: skip
+        params = Struct("itg_leaky_relu_s16_params", fields)
+        return Call("leaky_relu_s16", "itg_leaky_relu_s16", (Buf(x.name), Buf(out.name), params))
 
     def real(self, x: Array) -> Array:
         return np.where(x > 0, x, x * float(np.float32(self.alpha)))

@@ -1,4 +1,4 @@
-"""LOGISTIC: 1 / (1 + exp(-x)), in the fixed point of TFLM's int8 kernel."""
+"""LOGISTIC: 1 / (1 + exp(-x)), in the fixed point of TFLM's integer kernels."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import numpy as np
 from ..graph import Array, Quant
 from .exponential import exp_negative, half_of_one_plus, reciprocal, saturating_shift
 from .fixed import I32_MAX, rounding_shift
-from .sigmoid import INTEGER_BITS, Sigmoid
+from .sigmoid import INTEGER_BITS, Curve, Sigmoid
 
 
 @dataclass(frozen=True)
 class Logistic(Sigmoid):
-    """inputs: x int8 or float32; output: of the same dtype and shape, int8 with scale 1/256, zero point -128."""
+    """inputs: x int8, int16 or float32; output: of the same dtype and shape, int8 with scale 1/256 and zero point -128,
+    int16 with scale 1/32768."""
 
     name: ClassVar[str] = "logistic"
     tflite: ClassVar[tuple[str, ...]] = ("LOGISTIC",)
     output_quant: ClassVar[Quant] = Quant((1 / 256,), (-128,))
+    wide: ClassVar[Curve] = Curve(fraction=9, top=0x7FFF << 10, lift=1 << 24, out_shift=10)
 
     def curve(self, x: Array) -> Array:
         above = saturating_shift(reciprocal(half_of_one_plus(exp_negative(-np.abs(x), INTEGER_BITS))), 1)

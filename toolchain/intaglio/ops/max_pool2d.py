@@ -28,7 +28,7 @@ class MaxPool2D(Pool2D):
         largest = patches(x, self.kernel, self.stride, (1, 1), self.pads, lowest).max(axis=(3, 4))
         if is_float(ins, outs):
             return [rounded(largest, self.activation)]
-        return [clamp_to(largest, *activation_range(self.activation, outs[0]))]
+        return [clamp_to(largest, *activation_range(self.activation, outs[0]), outs[0].dtype)]
 
     def forward(self, *xs: Any) -> Any:
         import torch.nn.functional as F

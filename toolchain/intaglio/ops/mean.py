@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array, Tensor
+from ..graph import INT_RANGE, Array, Tensor
 from .base import Buf, Call, Ins, Outs, Struct, arr, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_problems, is_float, rounded
+from .integer import integer_problems, kernel, reach
 from .reduction import Reduction
 
 if TYPE_CHECKING:
@@ -31,12 +32,10 @@ class Mean(Reduction):
             return problems
         if is_float(ins, outs):
             return float_problems(ins, outs)
-        if x.dtype != "int8":
-            return [f"its input is {x.dtype}; int8 and float32 are supported"]
-        for t in (x, out):
-            if t.quant is None or not t.quant.per_tensor:
-                return [f"{t.name} must have one scale and one zero point"]
-        problem = accumulator_problem(self.count(x) * 255, [self.factor(x, out)])
+        problems = integer_problems(ins, outs)
+        if problems:
+            return problems
+        problem = accumulator_problem(self.count(x) * reach(x), [self.factor(x, out)])
         return [problem] if problem else []
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
@@ -46,7 +45,8 @@ class Mean(Reduction):
             return [rounded(total / self.divisor(x))]
         total = arr(xs[0]).astype(np.int64).sum(axis=self.axes, keepdims=self.keep_dims) - x.zero_point * self.count(x)
         multiplier, shift = self.factor(x, out)
-        return [clamp_to(requantize(total, multiplier, shift) + out.zero_point, -128, 127)]
+        mean = requantize(total, multiplier, shift) + out.zero_point
+        return [clamp_to(mean, *INT_RANGE[out.dtype], out.dtype)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
@@ -55,15 +55,11 @@ class Mean(Reduction):
             params = Struct("itg_mean_f32_params", (*loops, ("count", float(self.divisor(x)))))
             return Call("mean_f32", "itg_mean_f32", (Buf(x.name), Buf(out.name), params))
         multiplier, shift = self.factor(x, out)
-        params = Struct(
-            "itg_mean_s8_params",
-            (
-                *loops,
-                ("in_sum_offset", -x.zero_point * self.count(x)), ("out_offset", out.zero_point),
-                ("multiplier", multiplier), ("shift", shift),
-            ),
-        )  # fmt: skip
-        return Call("mean", "itg_mean_s8", (Buf(x.name), Buf(out.name), params))
+        factor = (("multiplier", multiplier), ("shift", shift))
+        offsets = (("in_sum_offset", -x.zero_point * self.count(x)), ("out_offset", out.zero_point))
+        file, function = kernel("mean", x)
+        params = Struct(f"{function}_params", (*loops, *(offsets if x.dtype == "int8" else ()), *factor))
+        return Call(file, function, (Buf(x.name), Buf(out.name), params))
 
     def divisor(self, x: Tensor) -> int:
         """What the sum is divided by."""

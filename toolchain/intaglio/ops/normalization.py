@@ -23,9 +23,9 @@ import numpy as np
 
 from ..graph import Array, Tensor
 from .base import FieldValue, Ins, Op, Outs, arr, need
-from .elementwise import int8_problems
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_problems, is_float, rounded
+from .integer import int8_problems
 
 NORM_BITS = 18
 MAX_SCALE = (1 << 11) - 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from .activation import TFLITE_CODE, Activation, activation_range
 from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, need
 from .float32 import float_bounds, float_problems, is_float
+from .integer import integer_problems, kernel
 from .movement import alike, tensor_input
 from .window import Pads, Pair, hw_of, out_hw, read_padding, tflite_padding
 
@@ -39,14 +40,10 @@ class Pool2D(Op):
             return [f"its batch is {x.shape[0]}; 1 is supported"]
         if is_float(ins, outs):
             return float_problems(ins, outs)
-        if x.dtype != "int8":
-            return [f"its input is {x.dtype}; int8 and float32 are supported"]
-        for t in (x, out):
-            if t.quant is None or not t.quant.per_tensor:
-                return [f"{t.name} must have one scale and one zero point"]
-        if not alike(x, out):
-            return ["its output is quantized unlike its input"]
-        return []
+        problems = integer_problems(ins, outs)
+        if not problems and not alike(x, out):
+            problems = ["its output is quantized unlike its input"]
+        return problems
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
@@ -59,10 +56,10 @@ class Pool2D(Op):
         )  # fmt: skip
         if is_float([x], [out]):
             params = Struct("itg_pool2d_f32_params", (*sizes, *float_bounds(self.activation)))
-            return Call(f"{self.name}_f32", f"itg_{self.name}_f32", (Buf(x.name), Buf(out.name), params))
-        low, high = activation_range(self.activation, out)
-        params = Struct("itg_pool2d_params", (*sizes, ("out_min", low), ("out_max", high)))
-        return Call(self.name, f"itg_{self.name}_s8", (Buf(x.name), Buf(out.name), params))
+        else:
+            low, high = activation_range(self.activation, out)
+            params = Struct("itg_pool2d_params", (*sizes, ("out_min", low), ("out_max", high)))
+        return Call(*kernel(self.name, x), (Buf(x.name), Buf(out.name), params))
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Self, tuple[int, ...]]:

@@ -11,9 +11,10 @@ import numpy as np
 from ..errors import GraphError
 from ..graph import Array, Tensor
 from .base import Call, Ins, Outs, TfliteOp, Types, arr, need
-from .elementwise import Binary, reach
+from .elementwise import Binary
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import is_float, rounded
+from .integer import reach
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node

@@ -1,4 +1,4 @@
-"""QUANTIZE: float to int8, or 8-bit numbers to another scale, zero point or signedness."""
+"""QUANTIZE: float to int8 or int16, or integers to another scale, zero point, width or signedness."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ import numpy as np
 
 from ..graph import INT_RANGE, Array, Tensor
 from .base import Buf, Call, Ins, Outs, Struct, TfliteOp, Types, arr, need
-from .elementwise import Unary, reach
+from .elementwise import Unary
 from .fixed import accumulator_problem, quantize_multiplier, requantize
+from .integer import SUFFIX, reach, tensor_problem
+from .rescale import rescale_call
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
 
-SUPPORTED = (("float32", "int8"), ("int8", "int8"), ("int8", "uint8"), ("uint8", "int8"))
+SUPPORTED = (
+    ("float32", "int8"), ("int8", "int8"), ("int8", "uint8"), ("uint8", "int8"),
+    ("float32", "int16"), ("int16", "int16"), ("int8", "int16"), ("int16", "int8"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Quantize(Unary):
-    """inputs: x float32, int8 or uint8; output: int8 or uint8 of the same shape, its dtype as declared."""
+    """inputs: x float32 or integers; output: integers of the same shape, its dtype as declared."""
 
     name: ClassVar[str] = "quantize"
     tflite: ClassVar[tuple[str, ...]] = ("QUANTIZE",)
@@ -35,8 +40,9 @@ class Quantize(Unary):
             pairs = ", ".join(" to ".join(p) for p in SUPPORTED)
             return [f"it goes from {x.dtype} to {out.dtype}; supported are {pairs}"]
         for t in (x, out):
-            if t.dtype != "float32" and (t.quant is None or not t.quant.per_tensor):
-                return [f"{t.name} must have one scale and one zero point"]
+            problem = "" if t.dtype == "float32" else tensor_problem(t)
+            if problem:
+                return [problem]
         if x.dtype == "float32":
             return []
         problem = accumulator_problem(reach(x), [quantize_multiplier(x.scale / out.scale)])
@@ -61,10 +67,10 @@ class Quantize(Unary):
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
         if x.dtype != "float32":
-            return super().lower(node, graph)
+            return rescale_call(x, out) if "int16" in (x.dtype, out.dtype) else super().lower(node, graph)
         fields = (("count", x.size), ("scale", float(out.scale)), ("zero_point", out.zero_point))
-        params = Struct("itg_quantize_f32_s8_params", fields)
-        return Call("quantize", "itg_quantize_f32_s8", (Buf(x.name), Buf(out.name), params))
+        params = Struct("itg_quantize_params", fields)
+        return Call("quantize", f"itg_quantize_f32_{SUFFIX[out.dtype]}", (Buf(x.name), Buf(out.name), params))
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         return TfliteOp("QUANTIZE", node.inputs, "QuantizeOptions", {}, 2)

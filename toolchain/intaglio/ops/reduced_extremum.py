@@ -10,8 +10,8 @@ import numpy as np
 
 from ..graph import Array
 from .base import Buf, Call, Ins, Outs, Struct, arr, need
-from .elementwise import int8_problems
 from .float32 import float_problems, is_float
+from .integer import int8_problems
 from .movement import alike
 from .reduction import Reduction
 

@@ -9,10 +9,12 @@ import numpy as np
 
 from ..graph import Array, Tensor
 from .activation import Activation, activation_range, torch_activation
-from .base import Op, TfliteOp, same_quant
-from .elementwise import Unary, reach
+from .base import Call, Op, TfliteOp, same_quant
+from .elementwise import Unary
 from .fixed import accumulator_problem, quantize_multiplier, requantize
 from .float32 import float_range
+from .integer import reach
+from .rescale import rescale_call
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
@@ -23,7 +25,8 @@ BUILTIN: dict[Activation, str] = {"relu": "RELU", "relu6": "RELU6", "relu_n1_to_
 
 @dataclass(frozen=True)
 class Relu(Unary):
-    """inputs: x int8 or float32; output: the same dtype and shape, clamped to what `activation` (not none) leaves."""
+    """inputs: x int8, int16 or float32; output: the same dtype and shape, clamped to what `activation` (not none)
+    leaves."""
 
     name: ClassVar[str] = "relu"
     tflite: ClassVar[tuple[str, ...]] = tuple(BUILTIN.values())
@@ -36,9 +39,14 @@ class Relu(Unary):
         problem = accumulator_problem(reach(x), [quantize_multiplier(x.scale / out.scale)])
         return [problem] if problem else []
 
+    check_int16 = check_int8
+
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
         y = requantize(q - x.zero_point, *quantize_multiplier(x.scale / out.scale)) + out.zero_point
         return np.asarray(np.clip(y, *activation_range(self.activation, out)))
+
+    def call_int16(self, x: Tensor, out: Tensor) -> Call:
+        return rescale_call(x, out, activation_range(self.activation, out))
 
     def real(self, x: Array) -> Array:
         low, high = float_range(self.activation)

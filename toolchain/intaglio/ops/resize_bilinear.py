@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import GraphError
 from ..graph import Array
 from .base import Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .elementwise import int8_problems
 from .float32 import float_problems, is_float, rounded
+from .integer import int8_problems
 from .movement import alike, tensor_input
 from .window import MAX_SIDE, Pair, hw_of
 

@@ -1,4 +1,5 @@
-"""SOFTMAX over the last axis, with TFLM's fixed-point exponential and reciprocal (gemmlowp's fixedpoint.h)."""
+"""SOFTMAX over the last axis; in int8 with TFLM's fixed-point exponential and reciprocal (gemmlowp's fixedpoint.h), in
+int16 with the tables of softmax16.py."""
 
 from __future__ import annotations
 
@@ -11,10 +12,12 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
+from . import softmax16
 from .base import Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
 from .exponential import exp_negative, reciprocal, saturating_shift
-from .fixed import I32_MAX, clamp_to, doubling_high_mul, quantize_multiplier, rounding_shift
+from .fixed import I32_MAX, accumulator_problem, clamp_to, doubling_high_mul, quantize_multiplier, rounding_shift
 from .float32 import float_problems, is_float, rounded
+from .integer import integer_problems
 from .movement import tensor_input
 
 if TYPE_CHECKING:
@@ -31,8 +34,8 @@ MAX_ROW = (1 << SUM_BITS) - 1
 
 @dataclass(frozen=True)
 class Softmax(Op):
-    """inputs: x [..., n], int8 or float32. Output: exp(beta * x) / sum of the row, of the same dtype; int8 has scale
-    1/256 and zero point -128.
+    """inputs: x [..., n], int8, int16 or float32. Output: exp(beta * x) / sum of the row, of the same dtype; int8 has
+    scale 1/256 and zero point -128, int16 has scale 1/32768.
 
     An int8 row has 256 possible distances from its maximum, so that the exponential is a table made here: exact,
     faster than the series, and not larger than its code.
@@ -53,10 +56,11 @@ class Softmax(Op):
         x, out = need(ins[0]), outs[0]
         if is_float(ins, outs):
             return float_problems(ins, outs)
-        if (x.dtype, out.dtype) != ("int8", "int8"):
-            return [f"its input and output are {x.dtype} and {out.dtype}; int8 is supported"]
-        if x.quant is None or not x.quant.per_tensor:
-            return [f"{x.name} must have one scale and one zero point"]
+        problems = integer_problems(ins, outs)
+        if problems:
+            return problems
+        if x.dtype == "int16":
+            return self._check_int16(x, out)
         if out.quant is None or (out.quant.scale, out.quant.zero_point) != ((1 / 256,), (-128,)):
             return ["its output must have scale 1/256 and zero point -128"]
         if x.shape[-1] > MAX_ROW:
@@ -65,12 +69,23 @@ class Softmax(Op):
             return [f"its beta {self.beta} times its input scale {x.scale} is too small for fixed point"]
         return []
 
+    def _check_int16(self, x: Tensor, out: Tensor) -> list[str]:
+        if out.scale != 1 / 32768:
+            return ["its output must have scale 1/32768"]
+        if x.shape[-1] > softmax16.MAX_ROW:
+            return [f"its rows have {x.shape[-1]} elements; {softmax16.MAX_ROW} are supported"]
+        if accumulator_problem(softmax16.DISTANCES, [softmax16.factor(self.beta, x)]):
+            return [f"its beta {self.beta} times its input scale {x.scale} is too large for fixed point"]
+        return []
+
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         if is_float(ins, outs):
             real = arr(xs[0]).astype(np.float64)
             powers = np.exp((real - real.max(axis=-1, keepdims=True)) * self.beta)
             return [rounded(powers / powers.sum(axis=-1, keepdims=True))]
         x = arr(xs[0]).astype(np.int64)
+        if outs[0].dtype == "int16":
+            return [softmax16.softmax16(x, self.beta, need(ins[0])).astype(np.int16)]
         table = exp_table(self.beta, need(ins[0]))
         below = x.max(axis=-1, keepdims=True) - x
         exps = np.where(below < table.size, table[np.minimum(below, table.size - 1)], 0).astype(np.int64)
@@ -88,6 +103,14 @@ class Softmax(Op):
         if x.dtype == "float32":
             params = Struct("itg_softmax_f32_params", (*sizes, ("beta", float(self.beta))))
             return Call("softmax_f32", "itg_softmax_f32", (Buf(x.name), Buf(node.outputs[0]), params))
+        if x.dtype == "int16":
+            multiplier, shift = softmax16.factor(self.beta, x)
+            params = Struct("itg_softmax_s16_params", (*sizes, ("multiplier", multiplier), ("shift", shift)))
+            tables = (
+                Const("exp", softmax16.exponential(), "exp from -10 to 0, Q0.15"),
+                Const("inverse", softmax16.inverse(), "1 / (1 + x) for x from 0 to 1, Q0.15"),
+            )
+            return Call("softmax_s16", "itg_softmax_s16", (Buf(x.name), *tables, Buf(node.outputs[0]), params))
         table = exp_table(self.beta, x).astype(np.int32)
         params = Struct("itg_softmax_s8_params", (*sizes, ("table_size", int(table.size))))
         exps = Const("exp", table, "exp(-i * beta * scale), Q0.31; beyond the table it is too small to matter")

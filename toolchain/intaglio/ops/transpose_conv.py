@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class TransposeConv(Op):
     """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c], bias [out_c] (optional); int8 with an
-    int32 bias, or all float32.
+    int32 bias, int16 with int8 weights and an int64 bias, or all float32.
 
     Input pixel (y, x) adds to the rows from y * stride - cut on, and so to the columns. Output: [1][*size][out_c]; what
     falls outside is dropped, and what nothing reaches holds the bias.

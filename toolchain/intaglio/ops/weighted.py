@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graph import INT_RANGE, Array, Tensor
+from ..graph import Array, Tensor
 from .activation import Activation, activation_range
 from .base import Arg, Buf, Call, Const, Ins, Null, Scratch, Struct, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, float_problems, is_float, rounded
+from .integer import kernel, reach, tensor_problem
 from .packing import pack
+from .wide import reduced, requantize_wide, sum_problem
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
+
+BIAS = {"int8": "int32", "int16": "int64"}
+"""The dtype of a bias, by that of the activations (TFLite quantization specification)."""
 
 
 def channel_scales(weights: Tensor, channels: int) -> list[float]:
@@ -40,11 +45,12 @@ def weighted_call(
     stepped: bool = False,
     row: int = 0,
 ) -> Call:
-    """The call of the kernel named like the operator, in int8 or float32 as the tensors are.
+    """The call of the kernel named like the operator, in int8, int16 or float32 as the tensors are.
 
-    `sizes` open the params struct; `multipliers` of (x, weights, out) are for int8 alone. `stepped` kernels take one
-    multiplier for all channels as well, and are told by `multiplier_step`. Weights of 4 or 2 bits have kernels of their
-    own, which unpack an output channel's `row` of so many weights before they use it; 0 for those that need no room.
+    `sizes` open the params struct; `multipliers` of (x, weights, out) are for integers alone. `stepped` kernels take
+    one multiplier for all channels as well, and are told by `multiplier_step`. Weights of 4 or 2 bits have kernels of
+    their own, which unpack an output channel's `row` of so many weights before they use it; 0 for those that need no
+    room.
     """
     ins, out = graph.ins(node), graph.outs(node)[0]
     x, w = need(ins[0]), need(ins[1])
@@ -56,13 +62,17 @@ def weighted_call(
     multiplier, shift = multipliers(x, w, out)
     low, high = activation_range(activation, out)
     step = (("multiplier_step", int(len(multiplier) > 1)),) if stepped else ()
-    offsets = (("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high))
-    params = Struct(f"itg_{stem}_s8_params", (*sizes, *step, *offsets))
+    offsets = (("in_offset", -x.zero_point), ("out_offset", out.zero_point)) if x.dtype == "int8" else ()
+    if x.dtype == "int16":
+        multiplier, shift = reduced(multiplier, shift)
+    file, function = kernel(stem, x)
+    params = Struct(f"{function}_params", (*sizes, *step, *offsets, ("out_min", low), ("out_max", high)))
     factors = (Const("multiplier", multiplier), Const("shift", shift))
     weights, scratch, bits = weights_argument(w, row)
-    kernel = stem if bits == 8 else f"{stem}_s{bits}"
+    if bits < 8:
+        file, function = f"{stem}_s{bits}", f"itg_{stem}_s{bits}"
     args = (Buf(x.name), weights, bias, *factors, Buf(out.name), *scratch, params)
-    return Call(kernel, f"itg_{stem}_s{bits}", args)
+    return Call(file, function, args)
 
 
 def weights_argument(w: Tensor, row: int) -> tuple[Arg, tuple[Scratch, ...], int]:
@@ -76,36 +86,37 @@ def weights_argument(w: Tensor, row: int) -> tuple[Arg, tuple[Scratch, ...], int
 
 
 def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tensor, axis: int) -> list[str]:
-    """Why an operator with weights cannot be executed: dtypes, and in int8 quantization, constness, overflow.
+    """Why an operator with weights cannot be executed: dtypes, and in integers quantization, constness, overflow.
 
     `axis` is the output-channel axis of the weights.
     """
     if is_float([x], [out]):
         return float_problems([x, weights, bias], [out])
     found = [t.dtype for t in (x, weights, out)]
-    if found != ["int8", "int8", "int8"]:
-        return [f"its input, weights and output are {', '.join(found)}; int8 is supported"]
+    if found not in (["int8", "int8", "int8"], ["int16", "int8", "int16"]):
+        return [f"its input, weights and output are {', '.join(found)}; int8 is supported, and int16 with int8 weights"]
     if weights.data is None:
         return ["its weights are computed at run time; they must be constants"]
-    if bias is not None and (bias.dtype != "int32" or bias.data is None):
+    # Runtimes disagree on what int16 activations with an int32 bias give.
+    if bias is not None and (bias.dtype != BIAS[x.dtype] or bias.data is None):
         return [f"its bias is a {bias.dtype} {'constant' if bias.data is not None else 'computed at run time'}; "
-                "an int32 constant is supported"]
+                f"with {x.dtype} activations an {BIAS[x.dtype]} constant is supported"]
     for t in (x, out):
-        if t.quant is None or not t.quant.per_tensor:
-            return [f"{t.name} must have one scale and one zero point"]
+        problem = tensor_problem(t)
+        if problem:
+            return [problem]
     q = weights.quant
     if q is None or (len(q.scale) > 1 and q.axis != axis):
         return [f"its weights must be quantized per tensor or along dimension {axis}"]
     if any(z != 0 for z in q.zero_point):
         return ["its weights have a zero point other than 0"]
     multiplier, shift = channel_multipliers(x, weights, out, weights.shape[axis])
-    low, high = INT_RANGE[x.dtype]
-    reach = max(x.zero_point - low, high - x.zero_point)
     w = np.moveaxis(np.abs(weights.data.astype(np.int64)), axis, 0).reshape(weights.shape[axis], -1)
-    b = np.abs(bias.data.astype(np.int64)).ravel() if bias is not None and bias.data is not None else np.int64(0)
-    bounds = w.sum(axis=1) * reach + b
-    for bound, m, s in zip(bounds.tolist(), multiplier.tolist(), shift.tolist(), strict=True):
-        problem = accumulator_problem(int(bound), [(m, s)])
+    # Python's integers: a bias of 64 bits may be any.
+    b = [abs(int(v)) for v in bias.data.ravel()] if bias is not None and bias.data is not None else [0] * len(w)
+    bounds = [int(n) * reach(x) + k for n, k in zip(w.sum(axis=1), b, strict=True)]
+    for bound, m, s in zip(bounds, multiplier.tolist(), shift.tolist(), strict=True):
+        problem = sum_problem(bound, m, s) if x.dtype == "int16" else accumulator_problem(bound, [(m, s)])
         if problem:
             return [problem]
     return []
@@ -119,14 +130,18 @@ def input_offset(x: Tensor) -> int:
 def output_of(acc: Array, bias: Array | None, ins: Ins, out: Tensor, activation: Activation) -> Array:
     """The output of sums of products: with the bias, requantized where they are integers, clamped.
 
-    `acc` [..., channels] holds float64, which is exact for the sums of int8 products.
+    `acc` [..., channels] holds float64, which is exact for the sums of integer products: they are below 2**53.
     """
     total = acc if bias is None else acc + bias
     if is_float(ins, [out]):
         return rounded(total, activation)
     multiplier, shift = channel_multipliers(need(ins[0]), need(ins[1]), out, acc.shape[-1])
-    y = requantize(total.astype(np.int64), multiplier, shift) + out.zero_point
-    return clamp_to(y, *activation_range(activation, out))
+    sums = total.astype(np.int64)
+    if out.dtype == "int16":
+        y = requantize_wide(sums, *reduced(multiplier, shift))
+    else:
+        y = requantize(sums, multiplier, shift) + out.zero_point
+    return clamp_to(y, *activation_range(activation, out), out.dtype)
 
 
 def macs_of(weights: Tensor, positions: int) -> int:

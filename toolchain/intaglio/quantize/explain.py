@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import interpret
 from ..emit.c import layer_name
-from ..graph import Array, Graph, Node, Tensor
+from ..graph import INT_RANGE, Array, Graph, Node, Tensor
 from ..train.float_run import keeps_batch, run_float, torch_module
 from .scales import FIXED, WEIGHTED
 from .simulate import real_values, snapped
@@ -210,11 +210,15 @@ def _portions(graph: Graph, arrays: Sequence[Array]) -> list[list[Array]]:
 
 
 def _integers(x: Array, t: Tensor) -> Array:
+    if t.dtype == "float32":
+        return x.astype(np.float32).reshape(t.shape)
     q = np.round(x.astype(np.float64) / t.scale) + t.zero_point
-    return np.clip(q, -128, 127).astype(np.int8).reshape(t.shape)
+    return np.clip(q, *INT_RANGE[t.dtype]).astype(t.dtype).reshape(t.shape)
 
 
 def _real(q: Array, t: Tensor) -> Array:
+    if t.dtype == "float32":
+        return q.astype(np.float64)
     return (q.astype(np.float64) - t.zero_point) * t.scale
 
 
@@ -237,7 +241,10 @@ def _cosine(x: Array, y: Array) -> float:
 
 
 def _saturated(x: Array, t: Tensor) -> float:
-    low, high = ((v - t.zero_point) * t.scale for v in (-128.5, 127.5))
+    if t.dtype == "float32":
+        return 0.0
+    lowest, highest = INT_RANGE[t.dtype]
+    low, high = ((v - t.zero_point) * t.scale for v in (lowest - 0.5, highest + 0.5))
     return float(((x < low) | (x > high)).mean())
 
 

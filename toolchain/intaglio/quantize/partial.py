@@ -121,17 +121,17 @@ def _part(whole: Graph, outside: frozenset[str], floats: Collection[str]) -> Gra
 
 
 def join(divided: Divided, part: Graph) -> Graph:
-    """The whole graph with its part quantized. The part may have nodes more than before, each after its producer."""
+    """The whole graph with its part quantized. The part may have more nodes than before, none of which makes what
+    a kept node reads."""
     whole = divided.whole
-    before = {n.outputs[0] for n in divided.part.nodes}
     queue = list(part.nodes)
     nodes: list[Node] = []
     for node in whole.nodes:
         if node.outputs[0] in divided.outside:
             nodes.append(node)
             continue
-        nodes.append(queue.pop(0))
-        while queue and queue[0].outputs[0] not in before:
-            nodes.append(queue.pop(0))
+        wanted = [n.outputs[0] for n in queue].index(node.outputs[0]) + 1
+        nodes += queue[:wanted]
+        queue = queue[wanted:]
     tensors: dict[str, Tensor] = {**whole.tensors, **part.tensors}
     return whole.with_nodes(nodes, tensors)

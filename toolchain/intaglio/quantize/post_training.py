@@ -1,7 +1,9 @@
-"""Post-training quantization to int8: a float Graph and the ranges of its tensors -> a quantized Graph.
+"""Post-training quantization to int8, or to int16 activations with int8 weights: a float Graph and the ranges of its
+tensors -> a quantized Graph.
 
-Activations are asymmetric, a scale and zero point a tensor; weights symmetric, a scale an output channel, and biases
-int32 at input scale times weight scale (weights.py; Jacob et al., CVPR 2018; TFLite 8-bit quantization specification).
+int8 activations are asymmetric, a scale and zero point a tensor, int16 ones symmetric; weights symmetric, a scale an
+output channel; biases int32, or int64 beside int16, at input scale times weight scale (weights.py; Jacob et al., CVPR
+2018; TFLite quantization specification).
 """
 
 from __future__ import annotations
@@ -13,20 +15,21 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError, UnsupportedError
-from ..graph import Graph, Node, Quant, Tensor, constant, verify
+from ..graph import INT_RANGE, DTypeName, Graph, Node, Quant, Tensor, constant, verify
 from ..lower.calls import require_executable
 from ..ops.normalization import Normalization
 from .calibrate import Ranges, calibrate, read_samples
 from .correct_bias import without_shift
 from .equalize import equalize
 from .learn_rounding import with_learned_rounding
-from .methods import DEFAULT_METHOD, Method
+from .methods import DEFAULT_METHODS, NARROW, Method
 from .norms import with_norm_constants
 from .partial import choose, divide, join
 from .pool_to_mean import pool_to_mean
-from .scales import WEIGHTED, activation_quants, separate_fixed
+from .scales import WEIGHTED, ActivationBits, activation_quants, separate_fixed
 from .side_by_side import Adjust, adjusted
 from .simplify import simplify
+from .split_hard_swish import split_hard_swish
 from .weights import WeightBits, layer_bits, with_weights
 
 Rounding = Literal["nearest", "learned"]
@@ -37,6 +40,7 @@ def quantize(
     ranges: Mapping[str, tuple[float, float]],
     keep_float: Collection[str] = (),
     weight_bits: WeightBits = 8,
+    activation_bits: ActivationBits = 8,
 ) -> Graph:
     """Full-integer quantization, or partial.
 
@@ -46,15 +50,16 @@ def quantize(
         keep_float: names of layers, or patterns, that stay in float32, QUANTIZE and DEQUANTIZE around them.
         weight_bits: 8, 4 or 2 for the weights of all layers; or by the name of a layer, or a pattern, the later ones
             winning and the others having 8. Layers that stay in float32 do, whatever it says of them.
+        activation_bits: of activations; beside 16, weights have 8.
 
-    Returns: a Graph verified as "quantized" whose every node passes its `check`; inputs and outputs are int8, but
-        float32 where only kept layers read or make them.
+    Returns: a Graph verified as "quantized" whose every node passes its `check`; inputs and outputs are int8 or int16,
+        but float32 where only kept layers read or make them.
     Raises: DataError when a tensor has no range, no layer has a name of keep_float, or no layer with weights one of
         weight_bits; UnsupportedError listing what cannot be executed.
     """
     graph = simplify(graph)
     _require_float(graph)
-    return quantize_simplified(graph, ranges, keep_float, weight_bits)
+    return quantize_simplified(graph, ranges, keep_float, weight_bits, activation_bits)
 
 
 def quantize_simplified(
@@ -62,6 +67,7 @@ def quantize_simplified(
     ranges: Mapping[str, tuple[float, float]],
     keep_float: Collection[str] = (),
     weight_bits: WeightBits = 8,
+    activation_bits: ActivationBits = 8,
 ) -> Graph:
     """`quantize` for a float Graph that `simplify` has been through: training does it at each step."""
     computed = [*graph.inputs, *(n for node in graph.nodes for n in node.outputs)]
@@ -70,16 +76,21 @@ def quantize_simplified(
         raise DataError(f"tensor {missing[0]}", "has no range", "", "Calibrate this graph")
     divided = divide(graph, choose(graph, keep_float))
     copied = {copy: ranges[name] for copy, name in divided.origins.items() if name in ranges}
-    part = _all_int8(divided.part, {**ranges, **copied}, layer_bits(graph, weight_bits))
+    part = _integers(divided.part, {**ranges, **copied}, layer_bits(graph, weight_bits), activation_bits)
     return require_executable(verify(join(divided, part), "quantized"))
 
 
-def _all_int8(graph: Graph, ranges: Ranges, bits: Mapping[str, int]) -> Graph:
-    """Every node in integers; not verified, since a part need not be a whole graph. `bits` of weights, by layer."""
-    graph = separate_fixed(graph)
-    quants = activation_quants(graph, ranges)
-    tensors = {name: quantized(graph.tensors[name], quant) for name, quant in quants.items()}
-    nodes = [with_constants(n, graph, tensors, bits.get(n.outputs[0], 8)) for n in graph.nodes]
+def _integers(
+    graph: Graph, ranges: Mapping[str, tuple[float, float]], weight_bits: Mapping[str, int], bits: ActivationBits
+) -> Graph:
+    """Every node in integers; not verified, since a part need not be a whole graph. `weight_bits` is by layer."""
+    if bits == 16:
+        graph, ranges = split_hard_swish(graph, ranges)
+    graph = separate_fixed(graph, bits)
+    quants = activation_quants(graph, ranges, bits)
+    dtype: DTypeName = "int8" if bits == 8 else "int16"
+    tensors = {name: quantized(graph.tensors[name], quant, dtype) for name, quant in quants.items()}
+    nodes = [with_constants(n, graph, tensors, weight_bits.get(n.outputs[0], 8)) for n in graph.nodes]
     return replace(graph, tensors=tensors).with_nodes(nodes)
 
 
@@ -93,7 +104,7 @@ def with_constants(node: Node, graph: Graph, tensors: dict[str, Tensor], bits: i
 def post_training(
     graph: Graph,
     data: Any,
-    method: Method = DEFAULT_METHOD,
+    method: Method | None = None,
     percentile: float = 99.99,
     source: str = "calibration data",
     *,
@@ -103,23 +114,28 @@ def post_training(
     pools_as_means: bool = True,
     keep_float: Collection[str] = (),
     weight_bits: WeightBits = 8,
+    activation_bits: ActivationBits = 8,
 ) -> Graph:
     """A float graph quantized with ranges from `data`: `calibrate`, `quantize`, and what helps accuracy beside it.
 
     Args:
-        data, method, percentile, source: see `calibrate`.
+        data, method, percentile, source: see `calibrate`; without a method, that of methods.DEFAULT_METHODS.
         equalized: apply cross-layer equalization first (equalize.py). Weights have a scale a channel already: it is for
             models in which the channels of one tensor differ by orders of magnitude.
         bias_corrected: apply bias correction (correct_bias.py), with at most its SAMPLES samples.
         rounding: `learned` chooses each weight's rounding for the result of its layer (learn_rounding.py), with the
             same samples.
-        keep_float: layers that stay in float32, see partial.py; biases and roundings are then left as they are.
-        weight_bits: see `quantize`.
+        weight_bits, activation_bits: see `quantize`.
         pools_as_means: give global average pools a scale of their own (pool_to_mean.py).
+        keep_float: layers that stay in float32, see partial.py.
+        activation_bits: see `quantize`.
 
     The defaults are what kept the outputs of the models in benchmarks/ptq.py closest to the floats, by SQNR.
     Raises what `calibrate` and `quantize` raise.
     """
+    method = method or DEFAULT_METHODS[activation_bits]
+    if activation_bits == 16 and method in NARROW:
+        raise DataError("calibration", f"the method {method!r} with 16-bit activations", "minmax, percentile")
     graph = simplify(graph)
     _require_float(graph)
     choose(graph, keep_float)  # a misspelt layer is told of before the long part
@@ -131,12 +147,12 @@ def post_training(
         graph = pool_to_mean(graph)
     named = dict(zip(graph.inputs, arrays, strict=True))
     ranges: Ranges = calibrate(graph, named, method, percentile, source)
-    result = quantize(graph, ranges, keep_float, weight_bits)
+    result = quantize(graph, ranges, keep_float, weight_bits, activation_bits)
     adjust: list[Adjust] = [with_learned_rounding] if rounding == "learned" else []
     adjust += [without_shift] if bias_corrected else []
-    if not adjust or keep_float:
+    if not adjust:
         return result
-    return quantize(adjusted(graph, result, arrays, adjust), ranges, weight_bits=weight_bits)
+    return quantize(adjusted(graph, result, arrays, adjust), ranges, keep_float, weight_bits, activation_bits)
 
 
 def _require_float(graph: Graph) -> None:
@@ -151,8 +167,8 @@ def _require_float(graph: Graph) -> None:
         raise UnsupportedError(graph.name, problems, remedy)
 
 
-def quantized(t: Tensor, quant: Quant) -> Tensor:
+def quantized(t: Tensor, quant: Quant, dtype: DTypeName = "int8") -> Tensor:
     if t.data is None:
-        return replace(t, dtype="int8", quant=quant)
+        return replace(t, dtype=dtype, quant=quant)
     q = np.round(np.asarray(t.data, np.float64) / quant.scale[0]) + quant.zero_point[0]
-    return constant(t.name, np.clip(q, -128, 127).astype(np.int8), quant)
+    return constant(t.name, np.clip(q, *INT_RANGE[dtype]).astype(dtype), quant)

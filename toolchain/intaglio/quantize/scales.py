@@ -1,9 +1,10 @@
-"""Which scale and zero point each tensor gets: TFLite's 8-bit quantization specification, and TFLM's constraints."""
+"""Which scale and zero point each tensor gets: TFLite's quantization specification, and TFLM's constraints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -17,24 +18,27 @@ from ..ops.reduce_sum import ReduceSum
 from ..ops.rsqrt import Rsqrt
 
 Ranges = Mapping[str, tuple[float, float]]
+ActivationBits = Literal[8, 16]
+"""8: int8, a scale and zero point a tensor; 16: int16, a scale a tensor, zero point 0. Weights are int8."""
 WEIGHTED = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": 0, "transpose_conv": 0}
-"""Operators with int8 weights (input 1) and an int32 bias (input 2): the output-channel dimension of the weights."""
+"""Operators with int8 weights (input 1) and a bias (input 2): the output-channel dimension of the weights."""
 FIXED = {
     "softmax": Quant((1 / 256,), (-128,)),
     "logistic": Quant((1 / 256,), (-128,)),
     "tanh": Quant((1 / 128,), (0,)),
     L2Normalization.name: OUTPUT_QUANT,
 }
-"""Operators whose output quantization the specification fixes."""
+"""Operators whose output quantization the specification fixes in int8."""
+FIXED_INT16 = dict.fromkeys(FIXED, Quant((1 / 32768,), (0,)))
 ALIKE = (
     "average_pool2d", "max_pool2d", "reshape", "transpose", "pad", "concatenation", "split", "strided_slice",
     "resize_nearest_neighbor", "resize_bilinear", "depth_to_space", "space_to_depth", "maximum", "minimum",
     "reduce_max", "reduce_min",
 )  # fmt: skip
 """Operators that move, compare or mix bytes: one quantization for everything they read and write."""
-FINEST = 2.0**-16
+FINEST = {8: 2.0**-16, 16: 2.0**-12}
 """An output's range is at least so much of what its inputs could give: a finer scale leaves 32 bits in requantization,
-and no result is known to that precision anyway."""
+and no result is known to that precision anyway. In 16 bits the arithmetic has fewer bits to spare."""
 FINEST_HARD_SWISH = 2.0**-6
 """HARD_SWISH rescales in 16 bits and TFLM refuses outputs finer than 1/128 of its input."""
 
@@ -55,10 +59,16 @@ def values_of(node: Node) -> tuple[str, ...]:
     return tuple(n for n in (node.inputs[:1] if alone else node.inputs) if n)
 
 
-def separate_fixed(graph: Graph) -> Graph:
+def fixed_quants(graph: Graph, bits: ActivationBits) -> dict[str, Quant]:
+    """Of the tensors whose quantization the specification fixes."""
+    fixed = FIXED if bits == 8 else FIXED_INT16
+    return {n.outputs[0]: fixed[n.op.name] for n in graph.nodes if n.op.name in fixed}
+
+
+def separate_fixed(graph: Graph, bits: ActivationBits = 8) -> Graph:
     """Insert a QUANTIZE where a tensor of fixed quantization meets others in an operator that needs them alike."""
     groups = groups_of(graph)
-    fixed = {n.outputs[0]: FIXED[n.op.name] for n in graph.nodes if n.op.name in FIXED}
+    fixed = fixed_quants(graph, bits)
     mixed: set[str] = set()
     for members in groups:
         sources = _sources(graph, members)
@@ -105,15 +115,16 @@ def groups_of(graph: Graph) -> list[list[str]]:
     return list({id(g): g for g in group.values()}.values())
 
 
-def activation_quants(graph: Graph, ranges: Ranges) -> dict[str, Quant]:
+def activation_quants(graph: Graph, ranges: Ranges, bits: ActivationBits = 8) -> dict[str, Quant]:
     """The quantization of every activation and elementwise constant. `separate_fixed` has been applied."""
-    fixed = {n.outputs[0]: FIXED[n.op.name] for n in graph.nodes if n.op.name in FIXED}
-    widened = _widened(graph, ranges)
+    fixed = fixed_quants(graph, bits)
+    widened = _widened(graph, ranges, bits)
+    choose = affine if bits == 8 else symmetric
     quants: dict[str, Quant] = {}
     for members in groups_of(graph):
         found = next((fixed[n] for n in _sources(graph, members) if n in fixed), None)
         if found is None:
-            found = affine(min(widened[n][0] for n in members), max(widened[n][1] for n in members))
+            found = choose(min(widened[n][0] for n in members), max(widened[n][1] for n in members))
         quants.update(dict.fromkeys(members, found))
     return quants
 
@@ -129,7 +140,13 @@ def affine(low: float, high: float) -> Quant:
     return Quant((scale,), (min(max(zero_point, -128), 127),))
 
 
-def _widened(graph: Graph, ranges: Ranges) -> dict[str, tuple[float, float]]:
+def symmetric(low: float, high: float) -> Quant:
+    """int16 over [low, high], with zero point 0: the largest magnitude is 32767 steps."""
+    scale = float(np.float32(max(-low, high) / 32767.0))
+    return Quant((scale,), (0,)) if max(-low, high) > 1e-30 else Quant((1.0,), (0,))
+
+
+def _widened(graph: Graph, ranges: Ranges, bits: ActivationBits) -> dict[str, tuple[float, float]]:
     """Ranges of all activations and constants, none too fine for the arithmetic that makes or takes it."""
     found: dict[str, tuple[float, float]] = {}
     for name, t in graph.tensors.items():
@@ -146,7 +163,7 @@ def _widened(graph: Graph, ranges: Ranges) -> dict[str, tuple[float, float]]:
         # A table holds its function at any scale.
         if node.op.name in FIXED or shares(node.op) or isinstance(node.op, Curve | Rsqrt):
             continue
-        least = _reach(node, graph, found) * (FINEST_HARD_SWISH if node.op.name == "hard_swish" else FINEST)
+        least = _reach(node, graph, found) * (FINEST_HARD_SWISH if node.op.name == "hard_swish" else FINEST[bits])
         for name in node.outputs:
             _widen(found, name, least)
     return found

@@ -14,15 +14,21 @@ from ..graph import INT_RANGE, Array, Tensor
 
 
 def snapped(value: Any, t: Tensor) -> Any:
-    """A torch tensor of real values, rounded and clipped to what tensor `t` (quantized per tensor) can hold."""
+    """A torch tensor of real values, rounded and clipped to what tensor `t` (quantized per tensor, or float32 and then
+    unchanged) can hold."""
+    if t.dtype == "float32":
+        return value
     low, high = INT_RANGE[t.dtype]
     q = (value / t.scale).round() + t.zero_point
     return (q.clamp(low, high) - t.zero_point) * t.scale
 
 
 def real_values(t: Tensor) -> Array:
-    """A quantized constant as float32 real values, per tensor or per channel."""
-    assert t.data is not None and t.quant is not None
+    """A constant as float32 real values: quantized per tensor or per channel, or float32 as it is."""
+    assert t.data is not None
+    if t.dtype == "float32":
+        return t.data
+    assert t.quant is not None
     scale, zero = np.asarray(t.quant.scale), np.asarray(t.quant.zero_point, np.float64)
     if t.quant.axis is not None and len(scale) > 1:
         along = [-1 if d == t.quant.axis else 1 for d in range(len(t.shape))]

@@ -13,13 +13,14 @@ import numpy as np
 
 from ..errors import DataError
 from ..graph import INT_RANGE, PACKED_BITS, Array, Graph, Node, Quant, Tensor, constant, packed_range
+from ..ops.weighted import BIAS
 from .partial import choose
 from .scales import WEIGHTED
 
 WeightBits = int | Mapping[str, int]
 """Bits of the weights of all layers, or by the name of a layer or a pattern: later ones win, others have 8."""
-BIAS_LIMIT = 1 << 29
-"""A bias stays below this, so that it and the products leave room in 32 bits."""
+BIAS_LIMIT = {"int8": 1 << 29, "int16": 1 << 45}
+"""A bias stays below this, by the dtype of the activations, so that it and the products leave room in 32 or 47 bits."""
 DEAD_STEPS = 256
 """A channel without weights keeps its bias to 1 / DEAD_STEPS of an output step."""
 CLIPPING = {4: np.linspace(0.35, 1.3, 39), 2: np.geomspace(0.1, 1.3, 18)}
@@ -56,7 +57,11 @@ def with_weights(node: Node, graph: Graph, tensors: dict[str, Tensor], bits: int
     real = np.asarray(weights.data, np.float64)
     given = None if weights.quant is None else np.array(weights.quant.scale)
     bits = bits if weights.quant is None else weights.quant.bits
-    scales = weight_scales(real, axis, bias, in_scale, out.scale, bits) if given is None else given
+    if bias is None and out.dtype == "int16":
+        # LiteRT's int16 convolution does not do without.
+        bias = constant(f"{weights.name}:bias", np.zeros(real.shape[axis], np.float32))
+    limit = BIAS_LIMIT[out.dtype]
+    scales = weight_scales(real, axis, bias, in_scale, out.scale, bits, limit) if given is None else given
     along = scales.reshape([-1 if d == axis else 1 for d in range(real.ndim)])
     name = _own(weights.name, node, graph, tensors)
     zeros = (0,) * len(scales)
@@ -68,9 +73,9 @@ def with_weights(node: Node, graph: Graph, tensors: dict[str, Tensor], bits: int
     bias_name = _own(bias.name, node, graph, tensors)
     steps = np.float32(in_scale) * scales.astype(np.float32)
     q = np.round(np.asarray(bias.data, np.float64) / (in_scale * scales))
-    low, high = INT_RANGE["int32"]
+    low, high = INT_RANGE[BIAS[out.dtype]]
     bias_quant = Quant(tuple(float(s) for s in steps), zeros, 0 if len(scales) > 1 else None)
-    tensors[bias_name] = constant(bias_name, np.clip(q, low, high).astype(np.int32), bias_quant)
+    tensors[bias_name] = constant(bias_name, np.clip(q, low, high).astype(BIAS[out.dtype]), bias_quant)
     return replace(node, inputs=(node.inputs[0], name, bias_name))
 
 
@@ -84,12 +89,18 @@ def levels(bits: int) -> tuple[int, int]:
 
 
 def weight_scales(
-    real: Array, axis: int, bias: Tensor | None, in_scale: float, out_scale: float, bits: int = 8
+    real: Array,
+    axis: int,
+    bias: Tensor | None,
+    in_scale: float,
+    out_scale: float,
+    bits: int = 8,
+    bias_limit: int = BIAS_LIMIT["int8"],
 ) -> Array:
     """One float32-exact scale per output channel: of 8 bits the largest weight is 127 steps, of fewer see `closest`.
 
-    A channel of zeros has no largest weight: its scale serves the bias alone. A bias too large for 32 bits
-    widens its channel's scale, for the sum must hold it.
+    A channel of zeros has no largest weight: its scale serves the bias alone. A bias beyond `bias_limit`
+    steps widens its channel's scale, for the sum must hold it.
     """
     rows = np.moveaxis(real, axis, 0).reshape(real.shape[axis], -1)
     peaks = np.abs(rows).max(axis=1)
@@ -98,7 +109,7 @@ def weight_scales(
     # Weights too small for any output step to notice: finer scales only cost bits of the multiplier.
     scales = np.maximum(scales, out_scale / in_scale * 2.0**-30)
     if bias is not None:
-        scales = np.maximum(scales, np.abs(np.asarray(bias.data, np.float64)) / (in_scale * BIAS_LIMIT))
+        scales = np.maximum(scales, np.abs(np.asarray(bias.data, np.float64)) / (in_scale * bias_limit))
     return np.maximum(scales, 1e-35).astype(np.float32).astype(np.float64)
 
 

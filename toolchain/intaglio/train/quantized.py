@@ -18,7 +18,7 @@ from torch import nn
 from ..errors import DataError, TrainingError
 from ..graph import DTYPES, Array, Graph, Node, Tensor
 from ..quantize.calibrate import Ranges, calibrate
-from ..quantize.methods import DEFAULT_METHOD
+from ..quantize.methods import DEFAULT_METHODS
 from ..quantize.pool_to_mean import pool_to_mean
 from ..quantize.post_training import quantize, quantize_simplified
 from ..quantize.scales import FIXED, groups_of
@@ -170,7 +170,7 @@ def prepared(model: Graph | GraphModule, calibration: Any, keep_float: Collectio
         model = model.to_graph()
     graph = pool_to_mean(simplify(model))
     require_trainable(graph)
-    ranges = calibration if _are_ranges(calibration) else calibrate(graph, calibration, DEFAULT_METHOD)
+    ranges = calibration if _are_ranges(calibration) else calibrate(graph, calibration, DEFAULT_METHODS[8])
     quantize(graph, ranges, keep_float)  # what cannot be quantized is told of now, not in the first step
     return QuantizedModule(graph, ranges, keep_float)
 

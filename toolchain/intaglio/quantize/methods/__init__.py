@@ -10,8 +10,11 @@ from typing import Literal, Protocol, cast, get_args
 from ..histogram import Histogram
 
 Method = Literal["minmax", "percentile", "mse", "entropy"]
-DEFAULT_METHOD: Method = "percentile"
-"""Of post-training quantization: the best over the models in benchmarks/ptq.py, by SQNR of the outputs."""
+DEFAULT_METHODS: dict[int, Method] = {8: "percentile", 16: "minmax"}
+"""Of post-training quantization, by the bits of activations: the best over the models in benchmarks/ptq.py, by SQNR of
+the outputs. With 16 bits rounding is so small that clipping can only lose."""
+NARROW: tuple[Method, ...] = ("mse", "entropy")
+"""Methods that weigh clipping against the rounding of 8 bits, and mean nothing for 16."""
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
