@@ -7,7 +7,7 @@ import sys
 
 from common import SHARED
 
-ALL = ("models", "float_models", "wake", "digits_cnn", "strict", "ptq")
+ALL = ("models", "float_models", "wake", "digits_cnn", "strict", "ptq", "third_party")
 NEEDS_SHARED = ("models", "float_models", "ptq")
 
 if __name__ == "__main__":

@@ -106,16 +106,16 @@ def test_integers_pass_through_with_or_without_the_batch_axis():
     x = np.arange(-6, 6, dtype=np.int8).reshape(2, 2, 3)
     for given in (x, x.reshape(2, 1, 2, 3)):
         found = batch(given)
-        assert not found.quantized and found.arrays[0].shape == (2, 1, 2, 3)
+        assert not found.floats and found.arrays[0].shape == (2, 1, 2, 3)
         assert np.array_equal(found.arrays[0].ravel(), x.ravel())
 
 
 def test_floats_are_quantized_halves_away_from_zero_and_clipped():
     x = np.array([0.25, -0.25, 0.24, 1000.0, -1000.0, 0.75], np.float64).reshape(1, 2, 3)
     found = batch(x)
-    assert found.quantized and found.arrays[0].ravel().tolist() == [11, 9, 10, 127, -128, 12]
+    assert found.floats and found.arrays[0].ravel().tolist() == [11, 9, 10, 127, -128, 12]
     assert arrays.dequantize(found.arrays[0], INT8).ravel().tolist()[:3] == [0.5, -0.5, 0.0]
-    assert not batch(np.ones((1, 4), np.float16), FLOAT, "f").quantized
+    assert batch(np.ones((1, 4), np.float16), FLOAT, "f").floats
 
 
 def test_a_half_just_below_stays_below():

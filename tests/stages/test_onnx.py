@@ -25,6 +25,7 @@ from intaglio.errors import ModelError, ToolError, UnsupportedError
 from intaglio.frontends import onnx as frontend
 from intaglio.quantize.post_training import post_training
 from intaglio.quantize.simplify import simplify
+from intaglio.summary import summarize
 from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
@@ -150,6 +151,7 @@ IDIOMS = {
     "matmul_add": build([node("MatMul", "x w", "m"), node("Add", "b m", "y")], {"x": [1, 7, 5]}, {"y": [1, 7, 3]},
                         {"w": rng_array(3, 5, 3), "b": rng_array(4, 3)}),
     "softmax_11": one("Softmax", shape=(1, 9), opset=11),
+    "softmax_11_together": one("Softmax", opset=11, axis=1),
     "softmax_channels": one("Softmax", axis=1),
     "reduce_mean_axes_input": one("ReduceMean", "a", constants=[np.array([-1, 2])], opset=18, keepdims=0),
     "reduce_max": one("ReduceMax", axes=[2, 3], keepdims=0),
@@ -351,7 +353,7 @@ def test_incomplete_quantization_is_named():
 
 
 def test_everything_unsupported_is_listed_at_once():
-    nodes = [node("Erf", "x", "a"), node("Gelu", "a", "b"), node("Relu", "b", "c"),
+    nodes = [node("Erf", "x", "a"), node("Mish", "a", "b"), node("Relu", "b", "c"),
              node("LSTM", "x", "d"), node("Add", "c d", "e"),
              node("MaxPool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2]),
              helper.make_node("Odd", ["x"], ["z"], domain="my.domain")]  # fmt: skip
@@ -377,14 +379,29 @@ REFUSED = {
     "operator set 9": build([node("Relu", "x", "y")], {"x": [1, 4]}, {"y": [1, 4]}, opset=9),
     "0 inputs and 300 outputs": build([node("Relu", "x", "y")], {}, {f"y{k}": [1] for k in range(300)}),
     "ceil_mode": one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
-    "Resize.*unevenly": build([helper.make_node("Resize", ["x", "", "s"], ["y"],
-                                                coordinate_transformation_mode="align_corners")],
-                              {"x": [1, 1, 4, 4]}, {"y": [1, 1, 12, 8]}, {"s": np.array([1, 1, 3, 2], np.float32)}),
-    "mode is linear": build([helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear")], {"x": [1, 1, 4, 4]},
-                            {"y": [1, 1, 8, 8]}, {"s": np.array([1, 1, 2, 2], np.float32)}),
+    "Resize.*rounds as TFLite never": build(
+        [helper.make_node("Resize", ["x", "", "s"], ["y"], coordinate_transformation_mode="asymmetric",
+                          nearest_mode="ceil")],
+        {"x": [1, 1, 4, 4]}, {"y": [1, 1, 12, 8]}, {"s": np.array([1, 1, 3, 2], np.float32)}),
+    "mode is cubic": build([helper.make_node("Resize", ["x", "", "s"], ["y"], mode="cubic")], {"x": [1, 1, 4, 4]},
+                           {"y": [1, 1, 8, 8]}, {"s": np.array([1, 1, 2, 2], np.float32)}),
+    "give sizes instead": build([helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear")],
+                                {"x": [1, 1, 4, 4]}, {"y": [1, 1, 5, 4]}, {"s": np.array([1, 1, 1.4, 1], np.float32)}),
+    "smooths": build([helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear", antialias=1)],
+                     {"x": [1, 1, 4, 4]}, {"y": [1, 1, 2, 2]}, {"s": np.array([1, 1, 0.5, 0.5], np.float32)}, 18),
+    "Loop .*graph of its own": build(
+        [node("Loop", "n flag x", "y", body=helper.make_graph(
+            [node("Relu", "a", "b"), node("Identity", "f", "g")], "b",
+            [helper.make_tensor_value_info("i", 7, []), helper.make_tensor_value_info("f", 9, []),
+             helper.make_tensor_value_info("a", 1, None)],
+            [helper.make_tensor_value_info("g", 9, []), helper.make_tensor_value_info("b", 1, None)]))],
+        {"x": [1, 4]}, {"y": [1, 4]}, {"n": np.array(3), "flag": np.array(True)}),
+    "computed at run time; one constant matrix": build([node("MatMul", "x x", "y")], {"x": [1, 4, 4]},
+                                                        {"y": [1, 4, 4]}),
+    "num_groups|groups of channels": one("GroupNormalization", "s", "o", opset=21, num_groups=3,
+                                         constants=[rng_array(1, 4), rng_array(2, 4)]),
     "mode is reflect": one("Pad", "p", constants=[np.array([0, 0, 1, 1, 0, 0, 1, 1])], mode="reflect"),
-    "together": one("Softmax", opset=11, axis=1),
-    "over the batch": one("ReduceMean", axes=[0]),
+    "reduces the batch": one("ReduceMean", axes=[0]),
     "run time": build([node("Conv", "x x", "y")], {"x": [1, 4, 3, 3]}, {"y": [1, 1, 1, 1]}),
     "grouped": one("ConvTranspose", "w", constants=[rng_array(1, 4, 1, 3, 3)], group=4),
     "is a constant": build([node("Relu", "x", "y"), node("Identity", "k", "z")], {"x": [1, 4]}, {"y": [1, 4], "z": [4]},
@@ -426,8 +443,27 @@ def test_command_line(tmp_path):
     assert call("compile", net, "--calibrate", tmp_path / "x.npz", *compiled, tmp_path / "a")[0] == 0
     assert call("compile", tmp_path / "ready.onnx", *compiled, tmp_path / "b")[0] == 0
     assert (tmp_path / "a" / "net.c").is_file() and (tmp_path / "b" / "ready.c").is_file()
+    status, said = call("inspect", tmp_path / "odd.onnx")
+    assert status == 1 and "! MaxPool" in said and "4x6x5" not in said
     with pytest.raises(UnsupportedError, match="ceil_mode"):
-        pipeline.read(tmp_path / "odd.onnx")
+        pipeline.load(tmp_path / "odd.onnx")
+
+
+def test_inspect_shows_what_is_unsupported_in_its_place():
+    """What rests on it is shown too: by name, or translated where the file states the shape between."""
+    nodes = [node("Conv", "x w", "c"), node("Erf", "c", "e"), node("Relu", "e", "r"), node("Gemm", "r k", "y")]
+    data = build(nodes, {"x": [1, 4, 6, 5]}, {"y": [1, 3]}, {"w": W, "k": rng_array(2, 5, 3)})
+    summary = summarize(frontend.translated(data, "m.onnx", "m"))
+    assert [layer.op for layer in summary.layers] == ["conv2d", "Erf", "Relu", "Gemm"]
+    assert summary.problems == ["Erf (e): no such operator in intaglio"] and summary.macs == 4 * 3 * 6 * 4 * 9
+    stated = onnx.load_model_from_string(data)
+    stated.graph.value_info.append(helper.make_tensor_value_info("e", TensorProto.FLOAT, [1, 6, 4, 3]))
+    summary = summarize(frontend.translated(stated.SerializeToString(), "m.onnx", "m"))
+    assert [layer.op for layer in summary.layers] == ["conv2d", "Erf", "relu", "Gemm"]
+    assert summary.layers[1].outputs == ((1, 4, 3, 6),)
+    with pytest.raises(UnsupportedError, match="Erf") as e:
+        frontend.parse(data, "m.onnx", "m")
+    assert len(e.value.problems) == 1
 
 
 def test_unreadable(tmp_path):

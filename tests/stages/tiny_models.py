@@ -133,7 +133,7 @@ def unsupported() -> bytes:
     """`image` as a .tflite, with its SOFTMAX and RESHAPE called something that intaglio lacks."""
     class Renamed(Softmax):
         def to_tflite(self, node, graph):
-            return replace(super().to_tflite(node, graph), builtin="ELU", options="")
+            return replace(super().to_tflite(node, graph), builtin="COS", options="")
 
     class Flat(Reshape):
         def to_tflite(self, node, graph):

@@ -68,19 +68,27 @@ def to_int8(
     method: Literal["minmax", "percentile", "mse", "entropy"] = "percentile",
     *,
     keep_float: Sequence[str] = (),
+    weight_bits: int | Mapping[str, int] = 8,
     equalized: bool = False,
     bias_corrected: bool = True,
 ) -> Graph:
     """A float model, quantized: see quantize/post_training.py. `data`: representative float inputs, [n, ...], by input
     name or as one array.
 
-    `keep_float`: names of layers, or patterns (`*softmax*`), that stay in float32.
+    `keep_float`: names of layers, or patterns (`*softmax*`), that stay in float32. `weight_bits`: 8, 4 or
+    2, for all layers or by name or pattern ({"*": 4, "logits": 8}: the later ones win, others have 8).
     Raises DataError for data that does not fit the model or an unknown layer, ToolError without PyTorch.
     """
     from .quantize.post_training import post_training
 
     return post_training(
-        load(model), data, method, equalized=equalized, bias_corrected=bias_corrected, keep_float=keep_float
+        load(model),
+        data,
+        method,
+        equalized=equalized,
+        bias_corrected=bias_corrected,
+        keep_float=keep_float,
+        weight_bits=weight_bits,
     )
 
 
@@ -100,7 +108,8 @@ def run(
 ) -> dict[str, Array]:
     """Inferences on a board: arrays [n, ...] by input name or one array -> arrays [n, ...] by output name.
 
-    Float inputs are quantized, and then the outputs are dequantized. Raises DataError, RunError and as `compile`.
+    Float inputs are quantized where the model takes integers, and integer outputs are then dequantized. Raises
+    DataError, RunError and as `compile`.
     """
     from . import arrays, boards, package, runners
 
@@ -110,7 +119,7 @@ def run(
     batch = arrays.batch(_named(inputs), ports[0], "inputs")
     with package.prepared(_path(model), found, graph) as firmware:
         values = runners.run(firmware, batch.arrays, timeout=timeout).outputs
-    if batch.quantized:
+    if batch.floats:
         values = [arrays.dequantize(value, port) for value, port in zip(values, ports[1], strict=True)]
     return {port.name: value for port, value in zip(ports[1], values, strict=True)}
 

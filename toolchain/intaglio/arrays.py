@@ -31,11 +31,11 @@ _ALLOWED = "an .npz file with one array an input, as numpy.savez writes it"
 class Batch:
     """Inputs as a model takes them: one [n, *shape] array an input, of its dtype.
 
-    `quantized`: some were float and have been quantized, so the outputs are wanted as float too.
+    `floats`: some were given as floats, so the outputs are wanted as floats too.
     """
 
     arrays: list[Array]
-    quantized: bool
+    floats: bool
 
     def __len__(self) -> int:
         return len(self.arrays[0])
@@ -110,7 +110,7 @@ def batch(arrays: Mapping[str, Array], ports: Sequence[Port], where: str) -> Bat
     if len(set(counts.values())) > 1 or 0 in counts.values():
         found = ", ".join(f"{count} of {name}" for name, count in counts.items())
         raise DataError(where, f"holds {found}", "the same number of each input, at least one")
-    return Batch([array for array, _ in converted], any(quantized for _, quantized in converted))
+    return Batch([array for array, _ in converted], any(floats for _, floats in converted))
 
 
 def random_batch(ports: Sequence[Port], n: int, seed: int = 0) -> Batch:
@@ -203,7 +203,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _input(x: Array, port: Port, where: str) -> tuple[Array, bool]:
-    """One input's array, checked; whether it had to be quantized."""
+    """One input's array, checked; whether it was given as floats."""
     shapes = [port.shape] + ([port.shape[1:]] if port.shape[0] == 1 and len(port.shape) > 1 else [])
     if x.shape[1:] not in shapes or x.ndim == 0:
         allowed = " or ".join("[n, " + ", ".join(map(str, shape)) + "]" for shape in shapes)
@@ -221,5 +221,5 @@ def _input(x: Array, port: Port, where: str) -> tuple[Array, bool]:
         raise DataError(where, found, "finite numbers")
     if port.dtype == "float32":
         with np.errstate(over="ignore"):
-            return np.ascontiguousarray(x, np.float32), False
+            return np.ascontiguousarray(x, np.float32), True
     return quantize(x, port), True

@@ -23,6 +23,7 @@ DTYPES: dict[str, np.dtype[Any]] = {n: np.dtype(n) for n in ("float32", "int8", 
 INT_RANGE: dict[str, tuple[int, int]] = {
     n: (int(np.iinfo(n).min), int(np.iinfo(n).max)) for n in ("int8", "uint8", "int16", "int32")
 }
+PACKED_BITS = (4, 2)
 Array = np.ndarray[Any, np.dtype[Any]]
 Stage = Literal["float", "quantized", "lowered", "planned"]
 
@@ -32,11 +33,14 @@ class Quant:
     """real = scale * (q - zero_point), per tensor or per slice along `axis` (TFLite quantization specification).
 
     `scale` holds float32 values and `zero_point` integers: one of each per tensor, or one per index of `axis`.
+    `bits` is 4 or 2 for constants (weights) that are an int8 array here and packed in flash; 8 stands for the whole of
+    the dtype, whatever its width.
     """
 
     scale: tuple[float, ...]
     zero_point: tuple[int, ...]
     axis: int | None = None
+    bits: int = 8
 
     @property
     def per_tensor(self) -> bool:
@@ -81,6 +85,13 @@ class Tensor:
     @property
     def nbytes(self) -> int:
         return self.size * DTYPES[self.dtype].itemsize
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of a constant in flash: `nbytes`, or as ops/packing.py packs it."""
+        if self.quant is None or self.quant.bits == 8:
+            return self.nbytes
+        return math.prod(self.shape[:1]) * packed_size(math.prod(self.shape[1:]), self.quant.bits)
 
     @property
     def scale(self) -> float:
@@ -156,6 +167,16 @@ class Graph:
 
     def macs(self) -> int:
         return sum(n.op.macs(self.ins(n), self.outs(n)) for n in self.nodes)
+
+
+def packed_range(bits: int) -> tuple[int, int]:
+    """What fits a number of bits, in two's complement."""
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def packed_size(values: int, bits: int) -> int:
+    """Bytes that so many values take side by side."""
+    return -(-values * bits // 8)
 
 
 def float_model(graph: Graph) -> bool:
@@ -250,6 +271,16 @@ def _verify_tensor(key: str, t: Tensor) -> None:
     lo, hi = INT_RANGE.get(t.dtype, INT_RANGE["int32"])
     if not all(lo <= z <= hi for z in q.zero_point):
         raise GraphError(here, f"has a zero point outside {lo}..{hi}")
+    if q.bits != 8:
+        _verify_packed(here, t, q.bits)
+
+
+def _verify_packed(here: str, t: Tensor, bits: int) -> None:
+    if bits not in PACKED_BITS or t.dtype != "int8" or t.data is None or not t.shape:
+        raise GraphError(here, f"is a {t.dtype} of {bits} bits", "8 bits; or 4 or 2 for an int8 constant")
+    low, high = packed_range(bits)
+    if t.data.min() < low or t.data.max() > high:
+        raise GraphError(here, f"holds {t.data.min()}..{t.data.max()}", f"{low}..{high} in {bits} bits")
 
 
 def _verify_stage(graph: Graph, node: Node, stage: Stage) -> None:
@@ -270,3 +301,6 @@ def _verify_stage(graph: Graph, node: Node, stage: Stage) -> None:
                 raise GraphError(here, f"{t.name} has no place in memory")
             if t.place.kind == "arena" and not 0 <= t.place.offset <= (graph.arena_bytes or 0) - t.nbytes:
                 raise GraphError(here, f"{t.name} lies outside the arena")
+        for scratch in (a for c in node.calls for a in c.scratches):
+            if scratch.offset is None or not 0 <= scratch.offset <= (graph.arena_bytes or 0) - scratch.nbytes:
+                raise GraphError(here, f"{scratch.nbytes} bytes of scratch have no place inside the arena")

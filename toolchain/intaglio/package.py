@@ -25,7 +25,9 @@ from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
 from .graph import Array, Graph, float_model
 from .manifest import FILE, Manifest, Port
+from .pipeline import ModuleOf
 from .quantize.methods import DEFAULT_METHOD, Method
+from .quantize.weights import WeightBits
 
 MODEL = "model.tflite"
 FIRMWARE = "firmware.elf"
@@ -57,23 +59,33 @@ def load(
     method: Method = DEFAULT_METHOD,
     say: Say = quiet,
     keep_float: Sequence[str] = (),
+    module: ModuleOf | None = None,
+    weight_bits: WeightBits = 8,
 ) -> Graph:
     """The graph of a model file or of a compiled folder: quantized with calibration data, else as it is executed.
 
-    `keep_float` names layers that are not quantized. Raises ModelError, UnsupportedError, and DataError for
-    calibration data that does not fit or an unknown layer.
+    `keep_float` names layers that are not quantized; `module` says what the weights of a .pt file belong to;
+    `weight_bits` as for post_training. Raises ModelError, UnsupportedError, and DataError for calibration data that
+    does not fit or an unknown layer.
     """
     if keep_float and calibration is None:
         raise DataError("--keep-float", "is given without --calibrate", "", "Without it all is float")
+    if weight_bits != 8 and calibration is None:
+        raise DataError("--weight-bits", "is given without --calibrate", "", "Without it nothing is quantized")
     say("reading the model")
-    graph = _from_folder(path) if is_compiled(path) else pipeline.load(path)
+    graph = _from_folder(path) if is_compiled(path) else pipeline.load(path, module)
     if calibration is None:
         return pipeline.executable(graph)
-    return quantized(graph, calibration, method, say, keep_float)
+    return quantized(graph, calibration, method, say, keep_float, weight_bits)
 
 
 def quantized(
-    graph: Graph, calibration: Path, method: Method, say: Say = quiet, keep_float: Sequence[str] = ()
+    graph: Graph,
+    calibration: Path,
+    method: Method,
+    say: Say = quiet,
+    keep_float: Sequence[str] = (),
+    weight_bits: WeightBits = 8,
 ) -> Graph:
     """A float graph with ranges from the arrays of an .npz file. Raises DataError for a model that is not float."""
     if not float_model(graph):
@@ -82,7 +94,9 @@ def quantized(
 
     say("calibrating")
     arrays = calibration_data(graph, calibration)
-    return post_training(graph, arrays, method, source=str(calibration), keep_float=keep_float)
+    return post_training(
+        graph, arrays, method, source=str(calibration), keep_float=keep_float, weight_bits=weight_bits
+    )
 
 
 def calibration_data(graph: Graph, path: Path) -> dict[str, Array]:
@@ -160,12 +174,17 @@ def board_for(path: Path, name: str | None) -> Board:
 
 
 def reference(
-    path: Path, calibration: Path | None = None, method: Method = DEFAULT_METHOD, say: Say = quiet
+    path: Path,
+    calibration: Path | None = None,
+    method: Method = DEFAULT_METHOD,
+    say: Say = quiet,
+    keep_float: Sequence[str] = (),
+    weight_bits: WeightBits = 8,
 ) -> Graph | None:
     """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
     if is_compiled(path) and not (path / MODEL).is_file() and calibration is None:
         return None
-    return load(path, calibration, method, say)
+    return load(path, calibration, method, say, keep_float, weight_bits=weight_bits)
 
 
 def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -176,11 +195,11 @@ def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[P
     return ports(graph)
 
 
-def read(path: Path) -> Graph:
+def read(path: Path, module: ModuleOf | None = None) -> Graph:
     """A graph to look at, unsupported operators included. Raises ModelError, and as the front end does."""
     if is_compiled(path):
         return _from_folder(path)
-    return pipeline.read(path)
+    return pipeline.read(path, module)
 
 
 def _from_folder(path: Path) -> Graph:

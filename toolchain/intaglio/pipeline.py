@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .emit.c import emit
-from .errors import ModelError
+from .errors import DataError, ModelError
 from .graph import Graph, float_model, verify
 from .lower.calls import attach_calls, require_executable
 from .lower.dead_code import dead_code
@@ -18,23 +18,41 @@ from .lower.outputs import own_outputs
 from .plan.memory import plan
 from .quantize.simplify import simplify
 
+STATE_DICTS = (".pt", ".pth")
+ModuleOf = tuple[str, str]
+"""Of a state dict: `package.module:Class`, and the shapes of its inputs; see frontends/torch_state.py."""
 
-def load(path: Path | str) -> Graph:
-    """A model file -> Graph. Raises ModelError for what is not a model, UnsupportedError for what intaglio lacks."""
+
+def load(path: Path | str, module: ModuleOf | None = None) -> Graph:
+    """A model file -> Graph; `module` says what the weights of a .pt file belong to. Raises ModelError for what is not
+    a model, UnsupportedError for what intaglio lacks."""
     from .frontends import tflite
 
-    return tflite.checked(read(path), str(path))
+    return tflite.checked(read(path, module), str(path))
 
 
-def read(path: Path | str) -> Graph:
-    """Like `load`, but what is unsupported in a .tflite becomes an `Unsupported` operator, for `inspect`."""
+def read(path: Path | str, module: ModuleOf | None = None) -> Graph:
+    """Like `load`, but what is unsupported in a .tflite or .onnx becomes an `Unsupported` operator, for `inspect`."""
     suffix = Path(path).suffix.lower()
+    if module is not None and suffix not in STATE_DICTS:
+        raise DataError("--module", f"is given with {path}", "a state dict: .pt or .pth")
     if suffix == ".onnx":
         from .frontends import onnx
 
-        return onnx.load(path)
+        return onnx.read(path)
+    if suffix == ".pt2":
+        from .frontends import torch_pt2
+
+        return torch_pt2.load(path)
+    if suffix in STATE_DICTS:
+        from .frontends import torch_state
+
+        if module is None:
+            remedy = "Give --module package.module:Class and --example 1,3,32,32; or use torch.export.save, a .pt2"
+            raise ModelError(str(path), "holds weights, and not what is computed with them", "", remedy)
+        return torch_state.load(path, *module)
     if suffix != ".tflite":
-        allowed = ".tflite or .onnx"
+        allowed = ".tflite, .onnx, .pt2, or .pt with its module"
         raise ModelError(str(path), f"has the extension {suffix!r}" if suffix else "has no extension", allowed)
     from .frontends import tflite
 

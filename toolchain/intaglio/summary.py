@@ -39,6 +39,7 @@ class LayerSummary:
     parameters: int
     """Elements of its constants, each counted at the first layer that uses it."""
     parameter_bytes: int
+    """As they are stored in flash: weights of 4 and 2 bits packed."""
     quantization: str
     """Scale and zero point of the first output; empty when it is not quantized."""
     weights: str
@@ -122,7 +123,7 @@ def _layer(node: Node, graph: Graph, is_float: bool, counted: set[str]) -> Layer
         dtype=(outs or flowing)[0].dtype if outs or flowing else "",
         macs=0 if unsupported else node.op.macs(ins, outs),
         parameters=sum(t.size for t in constants),
-        parameter_bytes=sum(t.nbytes for t in constants),
+        parameter_bytes=sum(t.stored_bytes for t in constants),
         quantization=_quantization(outs),
         weights=_weights(ins),
         problems=tuple(problems),

@@ -3,32 +3,7 @@
 #include <stddef.h>
 
 #include "fixed.h"
-
-/* One output, gathered: input row iy reaches row y of the full result through kernel row ky where
- * y = iy * stride_h + ky. Gathering needs no buffer of 32-bit sums, which scattering would. */
-static int32_t gather(const int8_t *in, const int8_t *filter, int32_t y, int32_t x,
-                      const itg_transpose_conv_s8_params *p)
-{
-    int32_t sum = 0;
-    for (int32_t ky = y % p->stride_h; ky < p->kernel_h && ky <= y; ky += p->stride_h) {
-        const int32_t iy = (y - ky) / p->stride_h;
-        if (iy >= p->in_h) {
-            continue;
-        }
-        for (int32_t kx = x % p->stride_w; kx < p->kernel_w && kx <= x; kx += p->stride_w) {
-            const int32_t ix = (x - kx) / p->stride_w;
-            if (ix >= p->in_w) {
-                continue;
-            }
-            const int8_t *pixel = in + (iy * p->in_w + ix) * p->in_c;
-            const int8_t *tap = filter + (ky * p->kernel_w + kx) * p->in_c;
-            for (int32_t c = 0; c < p->in_c; c++) {
-                sum += tap[c] * (pixel[c] + p->in_offset);
-            }
-        }
-    }
-    return sum;
-}
+#include "transpose_conv_row.h"
 
 void itg_transpose_conv_s8(const int8_t *in, const int8_t *weights, const int32_t *bias, const int32_t *multiplier,
                            const int8_t *shift, int8_t *out, const itg_transpose_conv_s8_params *p)
@@ -37,7 +12,8 @@ void itg_transpose_conv_s8(const int8_t *in, const int8_t *weights, const int32_
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         for (int32_t ox = 0; ox < p->out_w; ox++) {
             for (int32_t oc = 0; oc < p->out_c; oc++) {
-                int32_t sum = gather(in, weights + oc * filter_size, oy + p->cut_top, ox + p->cut_left, p);
+                int32_t sum = itg_transpose_conv_gather(in, weights + oc * filter_size, oy + p->cut_top,
+                                                        ox + p->cut_left, p);
                 if (bias != NULL) {
                     sum += bias[oc];
                 }

@@ -15,14 +15,18 @@ from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..errors import DataError
+
 if TYPE_CHECKING:
     from ..package import Say
 
 STDOUT = Path("-")
 
 
-Source = Annotated[Path, typer.Argument(metavar="DIR|MODEL", help="A compiled folder, or a .tflite or .onnx file.")]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite or .onnx file.")]
+Source = Annotated[
+    Path, typer.Argument(metavar="DIR|MODEL", help="A compiled folder, or a .tflite, .onnx or .pt2 file.")
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite, .onnx, .pt2 or .pt file.")]
 BoardName = Annotated[
     str | None,
     typer.Option("--board", metavar="BOARD", help="A name from `intaglio boards`, or a folder with a board.toml."),
@@ -38,9 +42,48 @@ KeepFloat = Annotated[
     list[str] | None,
     typer.Option("--keep-float", metavar="LAYER", help="A layer, or a pattern, that --calibrate leaves in float32."),
 ]
+Module = Annotated[
+    str | None,
+    typer.Option("--module", metavar="PACKAGE.MODULE:CLASS", help="What the weights of a .pt file belong to."),
+]
+Example = Annotated[
+    str | None,
+    typer.Option("--example", metavar="1,3,32,32", help="With --module: the shape of the input, batch first."),
+]
+WeightBits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weight-bits",
+        metavar="[LAYER=]BITS",
+        help="Weights of 8, 4 or 2 bits: of all layers (4), or of a layer or pattern (conv*=4). Later ones win.",
+    ),
+]
 Timeout = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Kill a run that takes longer than this.")
 ]
+
+
+def module_of(module: str | None, example: str | None) -> tuple[str, str] | None:
+    """The options --module and --example, which go together. Raises DataError."""
+    if module is None and example is None:
+        return None
+    if module is None or example is None:
+        missing = "--module" if module is None else "--example"
+        remedy = "A state dict needs --module package.module:Class and --example 1,3,32,32"
+        raise DataError(missing, "is missing", "", remedy)
+    return module, example
+
+
+def weight_bits(options: list[str] | None) -> int | dict[str, int]:
+    """What --weight-bits says, as quantize/weights.py takes it. Raises DataError for what is no number."""
+    found: dict[str, int] = {}
+    for text in options or ():
+        layer, _, bits = text.rpartition("=")
+        if not bits.isascii() or not bits.isdecimal() or len(bits) > 3:
+            raise DataError("--weight-bits", f"is {text!r}", "4, or LAYER=4", "Bits are 8, 4 or 2")
+        found.pop(layer or "*", None)  # so that it is the last
+        found[layer or "*"] = int(bits)
+    return found or 8
 
 
 def console(stderr: bool = False) -> Console:

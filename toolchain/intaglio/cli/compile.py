@@ -25,6 +25,9 @@ def compile_(
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = "percentile",
     keep_float: common.KeepFloat = None,
+    module: common.Module = None,
+    example: common.Example = None,
+    weight_bits: common.WeightBits = None,
     build: Annotated[bool, typer.Option("--build/--no-build", help="Build firmware.elf as well.")] = True,
 ) -> None:
     """Write a model as plain C for a board, and build the firmware that runs it.
@@ -36,7 +39,10 @@ def compile_(
 
     with common.steps() as say:
         found = boards.load(board)
-        graph = package.load(model, calibrate, method, say, keep_float or ())
+        graph = package.load(
+            model, calibrate, method, say, keep_float or (), common.module_of(module, example),
+            common.weight_bits(weight_bits),
+        )  # fmt: skip
         compiled = package.compile_graph(graph, found, out, build, say)
     console = common.console()
     console.print(_sizes(compiled, found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ..graph import Graph
     from ..package import Say
     from ..quantize.methods import Method
+    from ..quantize.weights import WeightBits
+
+    Quantization = tuple[Path | None, Method, Sequence[str], WeightBits]
 
 CLASSES = 20
 """So many classes at most have a row of their own."""
@@ -33,6 +37,8 @@ def evaluate(
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = "percentile",
+    keep_float: common.KeepFloat = None,
+    weight_bits: common.WeightBits = None,
 ) -> None:
     """Count how often the highest output of a classifier is the label's, on a board (this computer or QEMU).
 
@@ -48,7 +54,8 @@ def evaluate(
         if graph is not None and is_float:
             results.append(_floats(graph, data, say))
         if not is_float or calibrate is not None or board is not None:
-            results.append(_on_board(source, data, board, calibrate, method, timeout, say))
+            how = (calibrate, method, keep_float or (), common.weight_bits(weight_bits))
+            results.append(_on_board(source, data, board, how, timeout, say))
     text = common.json_text({"model": str(source), "results": [r.to_dict() for r in results]})
     if json == common.STDOUT:
         print(text, end="")
@@ -73,12 +80,13 @@ def _floats(graph: Graph, data: Path, say: Say) -> Accuracy:
 
 
 def _on_board(
-    source: Path, data: Path, board: str | None, calibrate: Path | None, method: Method, timeout: float, say: Say
+    source: Path, data: Path, board: str | None, how: Quantization, timeout: float, say: Say
 ) -> Accuracy:
     from .. import accuracy, arrays, package
 
     found = package.board_for(source, board)
-    graph = package.reference(source, calibrate, method, say)
+    calibrate, method, keep_float, weight_bits = how
+    graph = package.reference(source, calibrate, method, say, keep_float, weight_bits)
     inputs, outputs = package.ports_of(source, graph)
     batch = arrays.batch(arrays.load(data, inputs), inputs, str(data))
     with package.prepared(source, found, graph, say) as firmware:

@@ -16,13 +16,15 @@ def export(
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = "percentile",
     keep_float: common.KeepFloat = None,
+    weight_bits: common.WeightBits = None,
 ) -> None:
     """Write a model, as it is or quantized, as a .tflite that LiteRT and TFLM load."""
     from .. import files, package
     from ..emit.tflite import write
 
     with common.steps() as say:
-        graph = package.load(source, calibrate, method, say, keep_float or ())
+        bits = common.weight_bits(weight_bits)
+        graph = package.load(source, calibrate, method, say, keep_float or (), weight_bits=bits)
         say("writing")
         data = write(graph)
     files.write_file(tflite, data, keep=(source,))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def inspect(
     model: common.Source,
+    module: common.Module = None,
+    example: common.Example = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Operators, shapes, MACs, parameters and quantization of a model, and what is unsupported and why."""
@@ -23,7 +25,7 @@ def inspect(
     from ..package import read
     from ..summary import summarize
 
-    summary = summarize(read(model))
+    summary = summarize(read(model, common.module_of(module, example)))
     if json:
         common.print_json(summary.to_dict())
     else:

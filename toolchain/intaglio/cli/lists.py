@@ -46,12 +46,14 @@ def ops() -> None:
     """The operators, what they are called in TFLite, and the kernel that computes them."""
     from .. import assets
     from ..ops import all_ops
+    from ..ops.base import Op
 
     kernels = {path.stem for path in (assets.root() / "runtime_c" / "kernels" / "c").glob("*.c")}
     table = common.table("", ("operator", "left"), ("TFLite", "left"), ("kernel", "left"))
     for name, op in all_ops().items():
         builtins = ", ".join(op.tflite) or _STATE.get(name, "")
-        if builtins:
+        # Without either: what exists in float graphs only, before they are simplified.
+        if builtins or op.reference is not Op.reference:
             table.add_row(name, builtins, f"{name}.c" if name in kernels else "none" if op.is_view else "shared")
     common.console().print(table)
 

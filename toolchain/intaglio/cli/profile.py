@@ -35,6 +35,7 @@ def profile(
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = "percentile",
+    keep_float: common.KeepFloat = None,
 ) -> None:
     """Count instructions by layer, measure memory, and compare every output byte with the NumPy reference.
 
@@ -52,7 +53,7 @@ def profile(
     blame = ""
     with common.steps() as say:
         found = package.board_for(source, board)
-        graph = package.reference(source, calibrate, method, say)
+        graph = package.reference(source, calibrate, method, say, keep_float or ())
         ports = package.ports_of(source, graph)[0]
         batch = (
             arrays.random_batch(ports, RANDOM_INPUTS)

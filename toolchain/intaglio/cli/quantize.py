@@ -23,12 +23,15 @@ def quantize(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.tflite", help="The quantized model to write.")],
     method: common.CalibrationMethod = "percentile",
+    weight_bits: common.WeightBits = None,
     equalize: Annotated[
         bool, typer.Option("--equalize/--no-equalize", help="Cross-layer equalization before quantizing.")
     ] = False,
     bias_correction: Annotated[
         bool, typer.Option("--bias-correction/--no-bias-correction", help="Take shifts of channel means back.")
     ] = True,
+    module: common.Module = None,
+    example: common.Example = None,
     report: Annotated[bool, typer.Option("--report", help="Compare floats and integers layer by layer.")] = False,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON; `-` is stdout, alone.")
@@ -43,13 +46,19 @@ def quantize(
 
     compared: QuantizationReport | None = None
     with common.steps() as say:
-        graph = package.load(model, say=say)
+        graph = package.load(model, say=say, module=common.module_of(module, example))
         if not float_model(graph):
             raise DataError(str(model), "is quantized already", "a float model")
         arrays = package.calibration_data(graph, calibrate)
         say("quantizing")
         found = post_training(
-            graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction
+            graph,
+            arrays,
+            method,
+            source=str(calibrate),
+            equalized=equalize,
+            bias_corrected=bias_correction,
+            weight_bits=common.weight_bits(weight_bits),
         )
         data = write(found)
         if report or json is not None:

@@ -31,23 +31,24 @@ def run(
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = "percentile",
+    keep_float: common.KeepFloat = None,
 ) -> None:
     """Run a model on a board, one inference for each input, state carried from one to the next.
 
-    Integer inputs pass through; float inputs are quantized, and then the outputs are dequantized.
+    Integer inputs pass through. Float inputs are quantized where the model takes integers; outputs are then floats.
     """
     from .. import arrays, package, runners
 
     with common.steps() as say:
         found = package.board_for(source, board)
-        graph = package.reference(source, calibrate, method, say)
+        graph = package.reference(source, calibrate, method, say, keep_float or ())
         ports = package.ports_of(source, graph)
         batch = arrays.batch(arrays.load(inputs, ports[0]), ports[0], str(inputs))
         with package.prepared(source, found, graph, say) as firmware:
             say(f"running {len(batch)} inferences on {found.name}")
             result = runners.run(firmware, batch.arrays, timeout=timeout)
     values = result.outputs
-    if batch.quantized:
+    if batch.floats:
         values = [arrays.dequantize(v, port) for v, port in zip(values, ports[1], strict=True)]
     console = common.console()
     if outputs is not None:

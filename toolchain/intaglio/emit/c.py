@@ -17,7 +17,7 @@ from .. import assets
 from ..errors import GraphError
 from ..graph import DTYPES, Array, Graph, Node, Tensor
 from ..manifest import C_TYPES, FILE, Layer, Manifest, Port
-from ..ops.base import Arg, Buf, Call, Const, FieldValue, Null, Num, Struct
+from ..ops.base import Arg, Buf, Call, Const, FieldValue, Null, Num, Scratch, Struct
 
 WIDTH = 112
 C_HEADERS = {
@@ -201,7 +201,8 @@ class _Source:
                 if n not in used and not self.reached(n, used):
                     out.append(f"    (void){port_name(kind, i, len(names))};")
         places = [self.graph.tensors[n].place for n in used if n in self.graph.tensors]
-        if any(p is not None and p.kind == "arena" for p in places):
+        scratch = any(c.scratches for n in self.graph.nodes for c in n.calls)
+        if scratch or any(p is not None and p.kind == "arena" for p in places):
             out.append(f"    uint8_t *const arena = {self.graph.name}_arena;")
         for i, node in enumerate(self.graph.nodes):
             out += _wrap(f"/* {i}: {self.describe(node)} */".split(" "), "    ", "     * ")
@@ -234,6 +235,8 @@ class _Source:
             return self.constant(a, i, node, suffix)
         if isinstance(a, Num):
             return _float(a.value) if isinstance(a.value, float) else _int(a.value)
+        if isinstance(a, Scratch):
+            return f"({C_TYPES[a.dtype]} *)(arena + {a.offset})"
         if isinstance(a, Struct):
             c_name = f"{self.prefix(i)}{suffix}_params"
             values = [f"/* {key} */ {self.value(v, i, node, suffix)}" for key, v in a.fields]
@@ -330,7 +333,8 @@ def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sou
         )
         for i, n in enumerate(graph.nodes)
     )
-    weight_bytes = sum(graph.tensors[n].nbytes for n in constant_names(graph))
+    packed = [v for n in graph.nodes for c in n.calls for v in _values(c) if isinstance(v, Const) and v.weights]
+    weight_bytes = sum(graph.tensors[n].nbytes for n in constant_names(graph)) + sum(v.data.nbytes for v in packed)
     return Manifest(
         model=graph.name,
         board=board,

@@ -17,8 +17,10 @@ import tflite
 from ..errors import UnsupportedError
 from ..graph import Array, Graph, Node, Quant, Tensor, verify
 from ..lower.explicit_padding import explicit_padding
+from ..lower.explicit_silu import explicit_silu
 from ..ops.assign_variable import AssignVariable
 from ..ops.base import Refuse, TfliteOp
+from ..ops.packing import pack_flat
 from ..ops.read_variable import ReadVariable
 
 _TYPE = {
@@ -28,6 +30,8 @@ _TYPE = {
     "int16": tflite.TensorType.INT16,
     "int32": tflite.TensorType.INT32,
 }
+_PACKED = {4: tflite.TensorType.INT4, 2: 19}
+"""By their bits. INT2 is newer in the schema than the `tflite` package, which has no name for it."""
 
 
 def write(graph: Graph) -> bytes:
@@ -35,7 +39,7 @@ def write(graph: Graph) -> bytes:
 
     Raises: UnsupportedError naming every node that TFLite has no operator for.
     """
-    graph = verify(explicit_padding(graph), "float")
+    graph = verify(explicit_silu(explicit_padding(graph)), "float")
     problems: list[str] = []
     ops: list[tuple[Node, TfliteOp]] = []
     for node in graph.nodes:
@@ -93,12 +97,15 @@ class _Writer:
     def tensor(self, sub: _Sub, t: Tensor) -> None:
         buffer = 0
         if t.data is not None:
-            self.buffers.append(np.ascontiguousarray(t.data).tobytes())
+            bits = 8 if t.quant is None else t.quant.bits
+            data = np.ascontiguousarray(t.data) if bits == 8 else pack_flat(t.data, bits)
+            self.buffers.append(data.tobytes())
             buffer = len(self.buffers) - 1
         else:
             self.buffers.append(b"")
             buffer = len(self.buffers) - 1
-        self.raw_tensor(sub, t.name, t.shape, _TYPE[t.dtype], buffer, t.quant)
+        code = _PACKED.get(t.quant.bits) if t.quant is not None else None
+        self.raw_tensor(sub, t.name, t.shape, _TYPE[t.dtype] if code is None else code, buffer, t.quant)
 
     def raw_tensor(
         self, sub: _Sub, name: str, shape: Sequence[int], code: int, buffer: int, quant: Quant | None

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..ops.abs import Abs
 from ..ops.add import Add
 from ..ops.average_pool2d import AveragePool2D
 from ..ops.base import Op, Refuse
@@ -19,17 +20,24 @@ from ..ops.batch_norm import BatchNorm
 from ..ops.concatenation import Concatenation
 from ..ops.conv2d import Conv2D
 from ..ops.depthwise_conv2d import DepthwiseConv2D
+from ..ops.div import Div
 from ..ops.fully_connected import FullyConnected
+from ..ops.leaky_relu import LeakyRelu
 from ..ops.max_pool2d import MaxPool2D
 from ..ops.maximum import Maximum
 from ..ops.mean import Mean
 from ..ops.minimum import Minimum
 from ..ops.mul import Mul
 from ..ops.pad import Pad
+from ..ops.prelu import PRelu
+from ..ops.reduce_sum import ReduceSum
+from ..ops.reduction import Reduction
 from ..ops.relu import Relu
-from ..ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from ..ops.rsqrt import Rsqrt
 from ..ops.softmax import Softmax
 from ..ops.split import Split
+from ..ops.sqrt import Sqrt
+from ..ops.square import Square
 from ..ops.strided_slice import ALL, StridedSlice
 from ..ops.transpose_conv import TransposeConv
 from ..ops.window import Pads, Pair
@@ -87,10 +95,42 @@ def _lift(b: Builder, v: Value, rank: int) -> Value:
     return v if len(v.shape) == rank else b.reshape(b.settle(v), (1,) * (rank - len(v.shape)) + v.shape)
 
 
-def divided(b: Builder, name: str, x: Value, by: Const | float) -> Value:
-    """A product with the inverse."""
+def divided(b: Builder, name: str, x: Operand, by: Operand) -> Value:
+    """By a constant, a product with the inverse."""
+    if isinstance(by, Value):
+        return binary(b, name, Div(), x, by)
+    divisor = by.array if isinstance(by, Const) else np.asarray(by)
+    if divisor.dtype.kind not in "iuf" or not divisor.all():
+        raise Refuse("it divides by zero, or by no numbers")
     inverse = Const(by.name, 1.0 / by.array) if isinstance(by, Const) else 1.0 / by
     return binary(b, name, Mul(), x, inverse)
+
+
+def power(b: Builder, name: str, v: Value, exponent: float) -> Value:
+    """To the exponents that are products, roots and quotients."""
+    match exponent:
+        case 1:
+            return v
+        case 2:
+            return square(b, name, v)
+        case 3:
+            return binary(b, name, Mul(), square(b, f"{name}_square", v), v)
+        case 4:
+            return square(b, name, square(b, f"{name}_square", v))
+        case 0.5:
+            return unary(b, name, Sqrt(), v)
+        case -0.5:
+            return unary(b, name, Rsqrt(), v)
+        case -1:
+            return divided(b, name, 1.0, v)
+    raise Refuse(f"its exponent is {exponent:g}; -1, -0.5, 0.5, 1, 2, 3 and 4 are supported")
+
+
+def prelu(b: Builder, name: str, v: Value, slopes: Const) -> Value:
+    """`slopes` broadcast to `v` as in NumPy; one for everything is a LEAKY_RELU."""
+    if slopes.array.size == 1:
+        return unary(b, name, LeakyRelu(float(slopes.array.item())), v)
+    return binary(b, name, PRelu(), v, slopes)
 
 
 def hard_sigmoid(b: Builder, name: str, x: Value) -> Value:
@@ -187,31 +227,37 @@ def global_max(b: Builder, name: str, v: Value) -> Value:
     return max_pool(b, name, v, hw, hw, (0, 0, 0, 0))
 
 
-def mean(b: Builder, name: str, v: Value, dims: set[int], keep: bool) -> Value:
+def reduced(b: Builder, name: str, kind: type[Reduction], v: Value, dims: set[int], keep: bool) -> Value:
+    """MEAN, SUM, REDUCE_MAX or REDUCE_MIN over dimensions of the module."""
     v = b.settle(v)
     if 0 in dims:
-        raise Refuse("it averages over the batch")
+        raise Refuse("it reduces the batch")
+    if not dims:
+        return v
     axes = tuple(sorted(v.perm.index(d) for d in dims))
-    [out] = b.node(name, Mean(axes, keep), [v.name])
+    [out] = b.node(name, kind(axes, keep), [v.name])
     if keep:
         return b.value(out, v.perm)
     left = sorted(set(range(len(v.shape))) - dims)
     return b.value(out, tuple(left.index(p) for p in v.perm if p not in dims))
 
 
+def square(b: Builder, name: str, v: Value) -> Value:
+    return unary(b, name, Square(), v)
+
+
+def norm_of(b: Builder, name: str, v: Value, dims: set[int], keep: bool, order: int) -> Value:
+    """The sum of magnitudes (`order` 1) or the Euclidean length (2) along dimensions."""
+    if order == 1:
+        return reduced(b, name, ReduceSum, unary(b, f"{name}_abs", Abs(), v), dims, keep)
+    total = reduced(b, f"{name}_sum", ReduceSum, square(b, f"{name}_square", v), dims, keep)
+    return unary(b, name, Sqrt(), total)
+
+
 def softmax(b: Builder, name: str, v: Value, dim: int) -> Value:
     v = b.channels_last(v, dim)
     [out] = b.node(name, Softmax(), [v.name])
     return b.value(out, v.perm)
-
-
-def upsample(b: Builder, name: str, v: Value, size: Pair) -> Value:
-    """Nearest neighbour, to whole multiples of the size: there all rounding rules agree."""
-    v = image(b, v)
-    if any(s < 1 or s % n for s, n in zip(size, v.shape[2:], strict=True)):
-        raise Refuse(f"it resizes {v.shape[2:]} to {size}; whole multiples are supported")
-    [out] = b.node(name, ResizeNearestNeighbor(size), [v.name])
-    return b.value(out, NHWC)
 
 
 # ---- with weights ------------------------------------------------------------------------------------------------

@@ -16,15 +16,17 @@ from ..errors import GraphError, ModelError, UnsupportedError
 from ..graph import Graph, Node, Quant, Tensor, verify
 from ..ops.base import Refuse
 from ..ops.quantize import Quantize
+from ..ops.unsupported import Unsupported, unsupported
 from ..quantize.marked import is_marked, quantize_marked
-from . import onnx_quant
+from . import onnx_norm, onnx_quant
 from .layout import Builder, Const, Shape, Value
 from .onnx_file import DAMAGE, MAX_BYTES, Foreign, OnnxInput, OnnxModel, OnnxNode, clean, decode
 from .onnx_fold import fold
+from .onnx_idioms import DOMAIN, with_idioms
 from .onnx_ops import OnnxCall
 from .onnx_quant import FLOAT, MOVES, Codes
 from .reading import model_bytes
-from .tflite import MAX_ELEMENTS, identifier
+from .tflite import MAX_ELEMENTS, checked, identifier
 
 OPSETS = range(11, 23)
 """Versions of the default operator set that are read."""
@@ -34,8 +36,8 @@ MAX_FOLDED_IN_ALL = 1 << 25
 """Elements of all folded constants together."""
 _REMEDIES = {
     "LogSoftmax": "leave it out of the exported model: the largest logit is the same",
-    "Gelu": "use HardSwish, or x * Sigmoid(x)",
-    "Elu": "use LeakyRelu or HardSwish",
+    "Mish": "use Gelu, HardSwish, or x * Sigmoid(x)",
+    "Softplus": "use Relu or Elu",
     "DynamicQuantizeLinear": "quantize statically, with calibration data, instead of dynamically",
     "MatMulInteger": "quantize statically, with calibration data, instead of dynamically",
     "ConvInteger": "quantize statically, with calibration data, instead of dynamically",
@@ -50,13 +52,24 @@ def load(path: Path | str) -> Graph:
     Raises: ModelError for an unreadable or damaged file, UnsupportedError listing everything unsupported at once,
         ToolError without the onnx package.
     """
+    return checked(read(path), str(path))
+
+
+def read(path: Path | str) -> Graph:
+    """Like `load`, but an unsupported node becomes an `Unsupported` operator, for `inspect`."""
     path = Path(path)
-    return parse(model_bytes(path, MAX_BYTES, "an .onnx file"), str(path), path.stem, path.parent)
+    return translated(model_bytes(path, MAX_BYTES, "an .onnx file"), str(path), path.stem, path.parent)
 
 
 def parse(data: bytes, where: str, name: str, folder: Path | None = None) -> Graph:
     """`load` on the bytes of a file; `where` names it in errors, and external data may lie under `folder`."""
-    model = decode(data, where, folder)
+    return checked(translated(data, where, name, folder), where)
+
+
+def translated(data: bytes, where: str, name: str, folder: Path | None = None) -> Graph:
+    """`read` on the bytes of a file. A Graph that holds `Unsupported` operators is left as far as it could be built:
+    what rests on them is there by name alone, unless the file states the shapes between."""
+    model = with_idioms(decode(data, where, folder))
     if model.opset not in OPSETS:
         wanted = f"{OPSETS[0]} to {OPSETS[-1]} are read"
         remedy = "Export again with one of these, or use onnx.version_converter"
@@ -64,9 +77,8 @@ def parse(data: bytes, where: str, name: str, folder: Path | None = None) -> Gra
     if max(len(model.inputs), len(model.outputs)) > MAX_ENDS:
         found = f"it has {len(model.inputs)} inputs and {len(model.outputs)} outputs; {MAX_ENDS} of each are supported"
         raise UnsupportedError(where, [found])
-    translation = _Translation(model)
-    graph, unsigned = translation.graph(identifier(name), where)
-    if not is_marked(graph):
+    graph, unsigned = _Translation(model).graph(identifier(name), where)
+    if not is_marked(graph) or any(isinstance(n.op, Unsupported) for n in graph.nodes):
         # Weights alone may be stored as integers: they are the floats that those stand for.
         return replace(graph, tensors={n: replace(t, quant=None) for n, t in graph.tensors.items()})
     try:
@@ -83,6 +95,7 @@ class _Translation:
         self.b = Builder()
         self.env: dict[str, Any] = {}
         self.problems: list[str] = []
+        """What is wrong with the model's inputs and outputs; what is wrong with a node is kept in its place."""
         self.folded = 0
 
     def graph(self, name: str, where: str) -> tuple[Graph, set[str]]:
@@ -93,15 +106,18 @@ class _Translation:
         for node in self.model.nodes:
             self.node(node, where)
         outputs = [v for o in self.model.outputs if (v := self.output(o, where)) is not None]
+        refused = unsupported(self.b.nodes)
+        incomplete = any(isinstance(n.op, Unsupported) for n in self.b.nodes)
         if self.problems:
-            raise UnsupportedError(where, self.problems, "`intaglio ops` lists the operators there are")
+            raise UnsupportedError(where, [*self.problems, *refused], "`intaglio ops` lists the operators there are")
         if not inputs:
             raise ModelError(where, "the model has no inputs", "one or more")
-        outputs = self.named(outputs)
+        if not incomplete:
+            outputs = self.named(outputs)
         unsigned = {v.value.name for v in (*inputs, *outputs) if isinstance(v, Codes) and v.dtype == "uint8"}
         ins, outs = ([_plain(v) for v in vs] for vs in (inputs, outputs))
         graph = self.b.graph(name, ins, outs)
-        if any(isinstance(v, Codes) for v in (*inputs, *outputs)) and not is_marked(graph):
+        if any(isinstance(v, Codes) for v in (*inputs, *outputs)) and not is_marked(graph) and not incomplete:
             raise UnsupportedError(where, ["it takes or gives integers, and nothing says what numbers they stand for"])
         try:
             return verify(graph, "float"), unsigned
@@ -153,16 +169,32 @@ class _Translation:
             if name and name in self.env:
                 raise ModelError(where, f"{here} computes {clean(name)!r}, which exists already")
         self.env.update(dict.fromkeys((o for o in n.outputs if o), None))
+        before = len(self.b.nodes)
         try:
-            found = self.result(n)
+            found, reason = self.result(n), ""
         except (Refuse, GraphError) as e:
-            self.problems.append(f"{here}: {e}")
-            return
+            found, reason = None, str(e)
         except DAMAGE as e:
-            self.problems.append(f"{here}: its attributes and inputs contradict each other ({clean(str(e))})")
-            return
-        if found is not None:
+            found, reason = None, f"its attributes and inputs contradict each other ({clean(str(e))})"
+        if found is None:
+            del self.b.nodes[before:]
+            self.placeholder(n, reason)
+        else:
             self.env.update((o, v) for o, v in zip(n.outputs, found, strict=False) if o)
+
+    def placeholder(self, n: OnnxNode, reason: str) -> None:
+        """A node that is refused, or (without a reason) rests on one that is, so that it can be shown in its place.
+        Its results can be used where the file states their shapes."""
+        outs: list[str] = []
+        for name in n.outputs:
+            stated = self.model.stated.get(name)
+            if stated is None or stated.dtype != "float32" or _input_shape(stated)[0]:
+                continue
+            value = self.b.input(clean(name) or n.op, _input_shape(stated)[1])
+            self.env[name] = value
+            outs.append(value.name)
+        ins = [_plain(v).name for i in n.inputs if isinstance(v := self.env.get(i), Value | Codes)]
+        self.b.nodes.append(Node(n.name, Unsupported(n.op, reason), tuple(ins), tuple(outs)))
 
     def result(self, n: OnnxNode) -> tuple[Any, ...] | None:
         """The values of a node's outputs; None where it rests on what has been refused already."""
@@ -242,7 +274,9 @@ def _handler(n: OnnxNode) -> Any:
     for value in n.attrs.values():
         if isinstance(value, Foreign) and "graph" in value.reason:
             raise Refuse(value.reason)
-    tables: dict[str, dict[str, Any]] = {"": {**FLOAT, **onnx_quant.HANDLERS}, "com.microsoft": onnx_quant.MICROSOFT}
+    tables: dict[str, dict[str, Any]] = {
+        "": {**FLOAT, **onnx_quant.HANDLERS}, "com.microsoft": onnx_quant.MICROSOFT, DOMAIN: onnx_norm.IDIOMS,
+    }  # fmt: skip
     found = tables.get(n.domain, {}).get(n.op)
     if found is None and (n.domain or n.op not in _FOLDED_ONLY):
         domain = f" of the domain {n.domain}" if n.domain else ""
@@ -252,8 +286,7 @@ def _handler(n: OnnxNode) -> Any:
 
 
 _FOLDED_ONLY = (
-    "Constant", "ConstantOfShape", "Range", "ReduceProd", "Equal", "Where", "Abs", "Reciprocal", "Sqrt", "Floor",
-    "Ceil",
+    "Constant", "ConstantOfShape", "Range", "ReduceProd", "Equal", "Where", "Floor", "Ceil",
 )  # fmt: skip
 """Operators that are known on constants alone."""
 

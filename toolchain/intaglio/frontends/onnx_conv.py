@@ -1,8 +1,7 @@
-"""ONNX operators with windows or weights: convolutions, pooling, resizing, matrix products, batch normalization."""
+"""ONNX operators with windows or weights: convolutions, pooling, matrix products, batch normalization."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,12 +9,12 @@ import numpy as np
 
 from ..ops.base import Refuse
 from ..ops.window import MAX_SIDE, Pads, Pair, out_size, same_pads
-from . import layers
+from . import layers, layers_product
 from .layout import Builder, Const, Value
 from .onnx_ops import Handler, OnnxCall, Result
 
 
-def _spatial(b: Builder, v: Value) -> Value:
+def spatial(b: Builder, v: Value) -> Value:
     """(n, c, h, w), or (n, c, length) as maps of height 1."""
     if len(v.shape) == 3:
         return b.reshape(v, (*v.shape[:2], 1, v.shape[2]))
@@ -24,7 +23,7 @@ def _spatial(b: Builder, v: Value) -> Value:
     return v
 
 
-def _like(b: Builder, c: OnnxCall, v: Value) -> Value:
+def like(b: Builder, c: OnnxCall, v: Value) -> Value:
     """The result with as many dimensions as the input has."""
     return v if len(c.value().shape) == 4 else b.reshape(v, (*v.shape[:2], v.shape[3]))
 
@@ -75,15 +74,15 @@ def _weights(c: OnnxCall) -> Const:
 
 
 def conv(b: Builder, c: OnnxCall) -> Result:
-    v, w = _spatial(b, c.value()), _weights(c)
+    v, w = spatial(b, c.value()), _weights(c)
     kernel, stride, dilation = (w.array.shape[2], w.array.shape[3]), _pair(c, "strides"), _pair(c, "dilations")
     pads = _pads(c, (v.shape[2], v.shape[3]), kernel, stride, dilation)
     groups = c.attr("group", int, 1)
-    return _like(b, c, layers.convolution(b, c.name, v, w, c.optional(2), stride, dilation, pads, groups))
+    return like(b, c, layers.convolution(b, c.name, v, w, c.optional(2), stride, dilation, pads, groups))
 
 
 def conv_transpose(b: Builder, c: OnnxCall) -> Result:
-    v, w = _spatial(b, c.value()), _weights(c)
+    v, w = spatial(b, c.value()), _weights(c)
     if c.attr("group", int, 1) != 1 or _pair(c, "dilations") != (1, 1):
         raise Refuse("it is grouped or dilated; neither is supported")
     if c.attr("auto_pad", str, "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in c.node.attrs:
@@ -94,7 +93,7 @@ def conv_transpose(b: Builder, c: OnnxCall) -> Result:
     out = layers.transposed_convolution(
         b, c.name, v, w, c.optional(2), stride, (size[0], size[1]), (pads[0], pads[2])
     )
-    return _like(b, c, out)
+    return like(b, c, out)
 
 
 def _windows(c: OnnxCall, v: Value) -> tuple[Pair, Pair, Pads]:
@@ -116,74 +115,30 @@ def _windows(c: OnnxCall, v: Value) -> tuple[Pair, Pair, Pads]:
 
 
 def max_pool(b: Builder, c: OnnxCall) -> Result:
-    v = _spatial(b, c.value())
-    return _like(b, c, layers.max_pool(b, c.name, v, *_windows(c, v)))
+    v = spatial(b, c.value())
+    return like(b, c, layers.max_pool(b, c.name, v, *_windows(c, v)))
 
 
 def average_pool(b: Builder, c: OnnxCall) -> Result:
-    v = _spatial(b, c.value())
+    v = spatial(b, c.value())
     count_pads = bool(c.attr("count_include_pad", int, 0))
-    return _like(b, c, layers.avg_pool(b, c.name, v, *_windows(c, v), count_pads))
+    return like(b, c, layers.avg_pool(b, c.name, v, *_windows(c, v), count_pads))
 
 
 def global_average_pool(b: Builder, c: OnnxCall) -> Result:
-    return _like(b, c, layers.global_mean(b, c.name, _spatial(b, c.value())))
+    return like(b, c, layers.global_mean(b, c.name, spatial(b, c.value())))
 
 
 def global_max_pool(b: Builder, c: OnnxCall) -> Result:
-    return _like(b, c, layers.global_max(b, c.name, _spatial(b, c.value())))
-
-
-def resize(b: Builder, c: OnnxCall) -> Result:
-    """Nearest neighbour to whole multiples, where the rounding that is asked for repeats each pixel equally often."""
-    v, mode = c.value(), c.attr("mode", str, "nearest")
-    if mode != "nearest" or len(v.shape) != 4:
-        raise Refuse(f"its mode is {mode} on {len(v.shape)} dimensions; nearest on four is supported")
-    if "axes" in c.node.attrs:
-        raise Refuse("it names its axes; sizes or scales of all dimensions are supported")
-    if c.has(3):
-        size = c.ints(3)
-    else:
-        scales = c.const(2).array.ravel().tolist() if c.has(2) else []
-        if not all(0 < s <= MAX_SIDE for s in scales):
-            raise Refuse("its scales are not positive")
-        size = [math.floor(n * s) for n, s in zip(v.shape, scales, strict=False)]
-    if len(size) != 4 or tuple(size[:2]) != v.shape[:2] or not all(1 <= s <= MAX_SIDE for s in size):
-        raise Refuse(f"it resizes {v.shape} to {size[:16]}; height and width can be resized")
-    for n, s in zip(v.shape[2:], size[2:], strict=True):
-        _check_rounding(c, n, s)
-    return layers.upsample(b, c.name, v, (size[2], size[3]))
-
-
-def _check_rounding(c: OnnxCall, n: int, size: int) -> None:
-    """Raise Refuse unless output pixel i is input pixel i * n // size."""
-    coordinates = c.attr("coordinate_transformation_mode", str, "half_pixel")
-    rounding = c.attr("nearest_mode", str, "round_prefer_floor")
-    i = np.arange(size)
-    if coordinates == "asymmetric":
-        at = i * (n / size)
-    elif coordinates in ("half_pixel", "half_pixel_symmetric") or (coordinates == "pytorch_half_pixel" and size > 1):
-        at = (i + 0.5) * (n / size) - 0.5
-    elif coordinates == "align_corners":
-        at = i * ((n - 1) / max(size - 1, 1))
-    else:
-        raise Refuse(f"its coordinate_transformation_mode is {coordinates}")
-    rounded = {
-        "floor": np.floor(at),
-        "ceil": np.ceil(at),
-        "round_prefer_floor": np.ceil(at - 0.5),
-        "round_prefer_ceil": np.floor(at + 0.5),
-    }.get(rounding)
-    if rounded is None or (np.clip(rounded, 0, n - 1) != i * n // size).any():
-        remedy = "use asymmetric with floor"
-        raise Refuse(f"with {coordinates} and {rounding}, {n} to {size} repeats pixels unevenly; {remedy}")
+    return like(b, c, layers.global_max(b, c.name, spatial(b, c.value())))
 
 
 def matmul(b: Builder, c: OnnxCall) -> Result:
-    w = c.const(1)
-    if w.array.ndim != 2:
-        raise Refuse(f"its second factor has the shape {w.array.shape}; a matrix is supported")
-    return _linear(b, c, c.value(), w.permute(1, 0), None)
+    return layers_product.matmul(b, c.name, c.operand(0), c.operand(1))
+
+
+def einsum(b: Builder, c: OnnxCall) -> Result:
+    return layers_product.einsum(b, c.name, c.attr("equation", str, ""), c.operand(0), c.operand(1))
 
 
 def gemm(b: Builder, c: OnnxCall) -> Result:
@@ -233,8 +188,9 @@ HANDLERS: dict[str, Handler] = {
     "AveragePool": average_pool,
     "GlobalAveragePool": global_average_pool,
     "MatMul": matmul,
+    "Einsum": einsum,
     "Gemm": gemm,
     "BatchNormalization": batch_normalization,
 }
-SELECTIONS: dict[str, Handler] = {"MaxPool": max_pool, "GlobalMaxPool": global_max_pool, "Resize": resize}
+SELECTIONS: dict[str, Handler] = {"MaxPool": max_pool, "GlobalMaxPool": global_max_pool}
 """Operators that pick elements: like those that move them, they take quantized integers as they take floats."""

@@ -72,6 +72,8 @@ class OnnxModel:
     outputs: tuple[str, ...]
     constants: dict[str, Array | Foreign]
     nodes: tuple[OnnxNode, ...]
+    stated: dict[str, OnnxInput]
+    """What the file says of values that nodes compute: shapes for display, never for computing."""
 
 
 @contextmanager
@@ -124,7 +126,8 @@ def decode(data: bytes, where: str, folder: Path | None) -> OnnxModel:
             constants[_str(sparse.values.name)] = Foreign("it is a sparse tensor; dense ones are supported")
         inputs = tuple(_input(v) for v in graph.input if _str(v.name) not in constants)
         nodes = tuple(_node(n, k, where, folder) for k, n in enumerate(graph.node))
-        return OnnxModel(opset, inputs, tuple(_str(o.name) for o in graph.output), constants, nodes)
+        stated = {_str(v.name): _input(v) for v in (*graph.value_info, *graph.output)}
+        return OnnxModel(opset, inputs, tuple(_str(o.name) for o in graph.output), constants, nodes, stated)
 
 
 def _onnx() -> Any:

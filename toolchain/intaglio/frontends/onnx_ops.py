@@ -6,30 +6,38 @@ function raises Refuse with the reason where an operator's use is not supported.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..graph import Array
+from ..ops.abs import Abs
 from ..ops.add import Add
 from ..ops.base import Op, Refuse
+from ..ops.elu import Elu
+from ..ops.exp import Exp
+from ..ops.gelu import Gelu
+from ..ops.hard_sigmoid import HardSigmoid
 from ..ops.hard_swish import HardSwish
 from ..ops.leaky_relu import LeakyRelu
+from ..ops.log import Log
 from ..ops.logistic import Logistic
 from ..ops.maximum import Maximum
 from ..ops.minimum import Minimum
 from ..ops.mul import Mul
+from ..ops.neg import Neg
 from ..ops.relu import Relu
+from ..ops.sqrt import Sqrt
 from ..ops.sub import Sub
 from ..ops.tanh import Tanh
 from . import layers
+from .layers_space import picked, repeated
 from .layout import Builder, Const, Shape, Value
 from .onnx_file import OnnxNode, attribute
-from .onnx_fold import axes_of, axis_in, flattened, reshaped, slices, squeezed, unsqueezed
+from .onnx_fold import axes_of, axis_in, flattened, limited, reshaped, slices, squeezed, unsqueezed
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +58,12 @@ class OnnxCall:
         if not isinstance(v, Value):
             raise Refuse(f"its input {index} is {'a constant' if v is not None else 'missing'}; it must be computed")
         return v
+
+    def operand(self, index: int) -> Value | Const:
+        """An input, constant or not."""
+        if not self.has(index):
+            raise Refuse(f"its input {index} is missing")
+        return self.ins[index]  # type: ignore[no-any-return]
 
     def const(self, index: int) -> Const:
         c = self.ins[index] if self.has(index) else None
@@ -111,17 +125,36 @@ def _binary(op: Op) -> Handler:
 
 
 def div(b: Builder, c: OnnxCall) -> Result:
-    return layers.divided(b, c.name, c.value(), c.const(1))
-
-
-def neg(b: Builder, c: OnnxCall) -> Result:
-    return layers.binary(b, c.name, Mul(), c.value(), -1.0)
+    return layers.divided(b, c.name, c.operand(0), c.operand(1))
 
 
 def power(b: Builder, c: OnnxCall) -> Result:
-    if c.scalar(1) != 2:
-        raise Refuse(f"its exponent is {c.scalar(1):g}; 2 is supported")
-    return layers.binary(b, c.name, Mul(), c.value(), c.value())
+    return layers.power(b, c.name, c.value(), c.scalar(1))
+
+
+def reciprocal(b: Builder, c: OnnxCall) -> Result:
+    return layers.divided(b, c.name, 1.0, c.value())
+
+
+def mean_of_inputs(b: Builder, c: OnnxCall) -> Result:
+    total = _binary(Add())(b, replace(c, name=f"{c.name}_sum"))
+    return layers.binary(b, c.name, Mul(), total, 1.0 / len(c.ins)) if isinstance(total, Value) else total
+
+
+def elu(b: Builder, c: OnnxCall) -> Result:
+    return layers.unary(b, c.name, Elu(c.attr("alpha", float, 1.0)), c.value())
+
+
+def selu(b: Builder, c: OnnxCall) -> Result:
+    alpha, gamma = c.attr("alpha", float, 1.67326319217681884765625), c.attr("gamma", float, 1.05070102214813232421875)
+    return layers.binary(b, c.name, Mul(), layers.unary(b, f"{c.name}_elu", Elu(alpha), c.value()), gamma)
+
+
+def gelu(b: Builder, c: OnnxCall) -> Result:
+    approximate = c.attr("approximate", str, "none")
+    if approximate not in ("none", "tanh"):
+        raise Refuse(f"its approximate is {approximate}; none and tanh are supported")
+    return layers.unary(b, c.name, Gelu(approximate == "tanh"), c.value())
 
 
 def leaky_relu(b: Builder, c: OnnxCall) -> Result:
@@ -129,9 +162,7 @@ def leaky_relu(b: Builder, c: OnnxCall) -> Result:
 
 
 def prelu(b: Builder, c: OnnxCall) -> Result:
-    if c.const(1).array.size != 1:
-        raise Refuse(f"it has {c.const(1).array.size} slopes; one for all channels is supported")
-    return layers.unary(b, c.name, LeakyRelu(c.scalar(1)), c.value())
+    return layers.prelu(b, c.name, c.value(), c.const(1))
 
 
 def clip(b: Builder, c: OnnxCall) -> Result:
@@ -147,8 +178,7 @@ def hard_sigmoid(b: Builder, c: OnnxCall) -> Result:
     alpha, beta = c.attr("alpha", float, 0.2), c.attr("beta", float, 0.5)
     if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
         return layers.hard_sigmoid(b, c.name, c.value())
-    scaled = layers.binary(b, f"{c.name}_scaled", Mul(), c.value(), alpha)
-    return layers.clamped(b, c.name, layers.binary(b, f"{c.name}_shifted", Add(), scaled, beta), 0.0, 1.0)
+    return layers.unary(b, c.name, HardSigmoid(alpha, beta), c.value())
 
 
 def identity(b: Builder, c: OnnxCall) -> Result:
@@ -160,6 +190,12 @@ def identity(b: Builder, c: OnnxCall) -> Result:
 def cast(b: Builder, c: OnnxCall) -> Result:
     if c.attr("to", int, 0) != 1:
         raise Refuse(f"it casts computed values to the type number {c.attr('to', int, 0)}; 1 (float32) is supported")
+    return c.value()
+
+
+def cast_like(b: Builder, c: OnnxCall) -> Result:
+    if c.has(1) and isinstance(c.ins[1], Const) and c.ins[1].array.dtype != np.float32:
+        raise Refuse(f"it casts computed values to {c.ins[1].array.dtype}; float32 is supported")
     return c.value()
 
 
@@ -212,10 +248,16 @@ def transpose(b: Builder, c: OnnxCall) -> Result:
 
 def expand(b: Builder, c: OnnxCall) -> Result:
     v = c.value()
-    shape = np.broadcast_shapes(v.shape, tuple(c.ints(1)))
-    if math.prod(shape) != math.prod(v.shape):
-        raise Refuse(f"it repeats {v.shape} to {shape}; broadcasting inside Add, Mul and the like is supported")
-    return _as(b, v, shape)
+    shape = limited(np.broadcast_shapes(v.shape, limited(c.ints(1))))
+    v = _as(b, v, (1,) * (len(shape) - len(v.shape)) + v.shape)
+    return repeated(b, c.name, v, [n // m for n, m in zip(shape, v.shape, strict=True)])
+
+
+def tile(b: Builder, c: OnnxCall) -> Result:
+    v, counts = c.value(), c.ints(1)
+    if len(counts) != len(v.shape):
+        raise Refuse(f"it has {len(counts)} repeats for {len(v.shape)} dimensions")
+    return repeated(b, c.name, v, counts)
 
 
 def slice_(b: Builder, c: OnnxCall) -> Result:
@@ -234,16 +276,15 @@ def _tail(c: OnnxCall) -> list[Array | None]:
 
 
 def gather(b: Builder, c: OnnxCall) -> Result:
-    """Of one index, or of indices in equal steps: a slice."""
+    """Slices in equal steps, one behind the other."""
     v, indices = c.value(), c.const(1).array
     dim = c.axis(len(v.shape), 0)
-    at = [int(i) + (v.shape[dim] if i < 0 else 0) for i in indices.ravel()[:1024]]
-    steps = {q - p for p, q in itertools.pairwise(at)} or {1}
-    if indices.ndim > 1 or not at or indices.size > 1024 or len(steps) > 1 or 0 in steps:
-        raise Refuse("its indices are not constants in equal steps")
+    if indices.dtype.kind not in "iu" or indices.ndim > 1 or indices.size > v.shape[dim] + 1024:
+        raise Refuse(f"its indices have the shape {indices.shape}; one, or a list of them, is supported")
+    at = [int(i) + (v.shape[dim] if i < 0 else 0) for i in indices.ravel()]
     if not all(0 <= i < v.shape[dim] for i in at):
         raise Refuse(f"its indices leave dimension {dim} of {v.shape}")
-    found = layers.cut(b, c.name, v, dim, at[0], len(at), steps.pop())
+    found = picked(b, c.name, v, dim, at)
     return found if indices.ndim else _as(b, found, tuple(n for d, n in enumerate(v.shape) if d != dim))
 
 
@@ -281,38 +322,6 @@ def pad(b: Builder, c: OnnxCall) -> Result:
     return layers.padded(b, c.name, v, pairs, c.scalar(2) if c.has(2) else 0.0)
 
 
-# ---- over dimensions ---------------------------------------------------------------------------------------------
-
-
-def reduce_mean(b: Builder, c: OnnxCall) -> Result:
-    v = c.value()
-    axes = axes_of(c.node, c.arrays(), 0)
-    if not axes:
-        if c.attr("noop_with_empty_axes", int, 0):
-            return v
-        axes = list(range(1, len(v.shape))) if v.shape[0] == 1 else list(range(len(v.shape)))
-    dims = {axis_in(a, len(v.shape)) for a in axes}
-    return layers.mean(b, c.name, v, dims, bool(c.attr("keepdims", int, 1)))
-
-
-def reduce_max(b: Builder, c: OnnxCall) -> Result:
-    v = c.value()
-    dims = {axis_in(a, len(v.shape)) for a in axes_of(c.node, c.arrays(), 0) or []}
-    if len(v.shape) != 4 or dims != {2, 3}:
-        raise Refuse(f"it takes the maximum over dimensions {sorted(dims)}; over height and width it is supported")
-    found = layers.global_max(b, c.name, v)
-    return found if c.attr("keepdims", int, 1) else b.reshape(found, v.shape[:2])
-
-
-def softmax(b: Builder, c: OnnxCall) -> Result:
-    v = c.value()
-    axis = c.axis(len(v.shape), -1 if c.opset >= 13 else 1)
-    # Before operator set 13, everything from the axis on was normalized together.
-    if c.opset < 13 and math.prod(v.shape[axis + 1 :]) != 1:
-        raise Refuse(f"it normalizes dimensions {axis} to {len(v.shape) - 1} together; one is supported")
-    return layers.softmax(b, c.name, v, axis)
-
-
 ELEMENTWISE: dict[str, Handler] = {
     "Relu": _simple(Relu("relu")),
     "Sigmoid": _simple(Logistic()),
@@ -328,12 +337,22 @@ ELEMENTWISE: dict[str, Handler] = {
     "Mul": _binary(Mul()),
     "Max": _binary(Maximum()),
     "Min": _binary(Minimum()),
+    "Mean": mean_of_inputs,
     "Div": div,
-    "Neg": neg,
+    "Neg": _simple(Neg()),
+    "Abs": _simple(Abs()),
+    "Exp": _simple(Exp()),
+    "Log": _simple(Log()),
+    "Sqrt": _simple(Sqrt()),
+    "Reciprocal": reciprocal,
     "Pow": power,
+    "Elu": elu,
+    "Selu": selu,
+    "Gelu": gelu,
     "Identity": identity,
     "Dropout": identity,
     "Cast": cast,
+    "CastLike": cast_like,
 }
 MOVES: dict[str, Handler] = {
     "Shape": shape_of,
@@ -344,6 +363,7 @@ MOVES: dict[str, Handler] = {
     "Unsqueeze": unsqueeze,
     "Transpose": transpose,
     "Expand": expand,
+    "Tile": tile,
     "Slice": slice_,
     "Gather": gather,
     "Split": split,
@@ -351,4 +371,3 @@ MOVES: dict[str, Handler] = {
     "Pad": pad,
 }
 """Operators that move elements and compute none: they take quantized integers as they take floats."""
-REDUCTIONS: dict[str, Handler] = {"ReduceMean": reduce_mean, "ReduceMax": reduce_max, "Softmax": softmax}

@@ -15,14 +15,14 @@ import numpy as np
 from ..graph import INT_RANGE, Array, Quant
 from ..ops.base import Refuse
 from ..ops.reshape import Reshape
-from . import onnx_conv, onnx_ops
+from . import onnx_conv, onnx_norm, onnx_ops, onnx_resize
 from .layout import Builder, Const, Value
 from .onnx_file import OnnxNode
 from .onnx_ops import Handler, OnnxCall
 
-MOVES: dict[str, Handler] = {**onnx_ops.MOVES, **onnx_conv.SELECTIONS}
+MOVES: dict[str, Handler] = {**onnx_ops.MOVES, **onnx_conv.SELECTIONS, **onnx_resize.HANDLERS}
 """Operators that pick or move elements, integers too."""
-FLOAT: dict[str, Handler] = {**onnx_ops.ELEMENTWISE, **onnx_ops.REDUCTIONS, **onnx_conv.HANDLERS, **MOVES}
+FLOAT: dict[str, Handler] = {**onnx_ops.ELEMENTWISE, **onnx_norm.HANDLERS, **onnx_conv.HANDLERS, **MOVES}
 """What translates each operator of the default domain on floats."""
 
 

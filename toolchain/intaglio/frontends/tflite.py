@@ -19,11 +19,13 @@ import numpy as np
 import tflite
 
 from ..errors import GraphError, ModelError, UnsupportedError
-from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, verify
+from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, packed_size, verify
 from ..ops import by_tflite
 from ..ops.base import Refuse
-from ..ops.unsupported import Unsupported
+from ..ops.packing import unpack_flat
+from ..ops.unsupported import Unsupported, unsupported
 from .reading import model_bytes
+from .tflite_sparse import densify
 from .tflite_state import StateReader, initial_values, text
 
 MAX_ELEMENTS = 1 << 28
@@ -33,6 +35,8 @@ TENSOR_BYTES, OPERATOR_BYTES = 24, 16
 """What one takes in a file at the least. Entries that share a table could make a small file take for ever."""
 MAX_SHARING = 4
 """How many times the file's size its constants, or its operators' lists, may come to when tensors share them."""
+MAX_SPARSE, MAX_SPARSE_BYTES = 100, 1 << 28
+"""How many times the file's size its sparse constants may come to as dense ones, and how many bytes."""
 MAX_BYTES = (1 << 31) - 1
 """Largest file: a flatbuffer's offsets are signed 32-bit numbers."""
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, UnicodeDecodeError)
@@ -46,6 +50,9 @@ BUILTINS = _names(tflite.BuiltinOperator)
 OPTIONS = _names(tflite.BuiltinOptions)
 TYPES = _names(tflite.TensorType)
 _DTYPE_OF = {"FLOAT32": "float32", "INT8": "int8", "UINT8": "uint8", "INT16": "int16", "INT32": "int32"}
+_BITS_OF = {tflite.TensorType.INT4: 4, 19: 2}
+"""Packed integers, by the number of their type. INT2 is newer in the schema than the `tflite` package."""
+_WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # What a tensor of another type is stood in by, so that inspect can go on; the nodes that touch it are refused.
 _STAND_IN = "int8"
 _HALF = np.dtype(np.float16)
@@ -129,7 +136,7 @@ def checked(graph: Graph, where: str) -> Graph:
 
     Raises: UnsupportedError listing everything at once, ModelError.
     """
-    problems = [f"{n.op.kind} ({n.name}): {n.op.reason}" for n in graph.nodes if isinstance(n.op, Unsupported)]
+    problems = unsupported(graph.nodes)
     if problems:
         raise UnsupportedError(where, problems, "`intaglio ops` lists what is supported")
     try:
@@ -170,9 +177,13 @@ class _Reader:
 
     def __init__(self, model: Any, data: bytes, where: str) -> None:
         self.model, self.data, self.where = model, data, where
-        self.constant_bytes = self.list_entries = 0
+        self.constant_bytes = self.list_entries = self.sparse_bytes = 0
+        self.packed: dict[int, str] = {}
+        """Weights of 4 or 2 bits, by index: the type that they have in the file. Here they are int8 constants."""
         self.half: set[int] = set()
         """Tensors that are float16 constants in the file: weights stored small. Here they are float32 constants."""
+        self.sparse: set[int] = set()
+        """Tensors that are sparse constants in the file. Here they are dense."""
 
     def graph(self, name: str) -> Graph:
         sub = self.model.Subgraphs(0)
@@ -214,6 +225,8 @@ class _Reader:
         state_node = states.node(i, builtin, operator, ins, outs, tensors)
         if state_node is not None:
             return state_node.node
+        if builtin == "DENSIFY" and self.densified(ins, outs, tensors, foreign):
+            return None
         if builtin == "DEQUANTIZE" and len(ins) == len(outs) == 1 and ins[0] in self.half:
             small, out = tensors[ins[0]], tensors[outs[0]]
             if (out.shape, out.dtype, out.data is None) == (small.shape, "float32", True):
@@ -229,6 +242,8 @@ class _Reader:
             operator,
         )
         strange = sorted({foreign[k] for k in (*ins, *outs) if k in foreign})
+        if builtin not in _WITH_WEIGHTS:
+            strange += sorted({f"dtype {self.packed[k]}" for k in (*ins, *outs) if k in self.packed})
         try:
             if builtin not in by_tflite():
                 raise Refuse("no such operator in intaglio")
@@ -249,6 +264,21 @@ class _Reader:
         except (*_DAMAGE, AssertionError, ZeroDivisionError) as e:
             raise ModelError(self.where, f"operator {i} ({builtin}) is damaged: {e or type(e).__name__}") from e
         return Node(node_name, op, names, tuple(tensors[k].name for k in outs))
+
+    def densified(self, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]) -> bool:
+        """Fold a DENSIFY, whose input was read as a dense constant: its output is that constant."""
+        if len(ins) != 1 or len(outs) != 1 or not (tensors[ins[0]].is_const and ins[0] in self.sparse):
+            return False
+        given, out = tensors[ins[0]], tensors[outs[0]]
+        if ins[0] in self.half:
+            # A float16 tensor without data is foreign to a Graph; as this constant it is not.
+            if foreign.pop(outs[0], "") != "dtype FLOAT16":
+                return False
+            self.half.add(outs[0])
+        elif (out.shape, out.dtype, out.data is None) != (given.shape, given.dtype, True):
+            return False
+        tensors[outs[0]] = replace(given, name=out.name)
+        return True
 
     def builtin(self, operator: Any) -> str:
         index = operator.OpcodeIndex()
@@ -286,7 +316,12 @@ class _Reader:
                 taken.add(name)
                 if TYPES.get(raw.Type()) == "FLOAT16" and self.has_data(raw):
                     self.half.add(i)
-                tensor, strange = self.tensor(raw, name, _HALF if i in self.half else None)
+                if raw.Sparsity() is not None:
+                    self.sparse.add(i)
+                bits = _BITS_OF.get(raw.Type(), 8) if self.has_data(raw) and raw.Quantization() is not None else 8
+                if bits < 8:
+                    self.packed[i] = f"INT{bits}"
+                tensor, strange = self.tensor(raw, name, _HALF if i in self.half else None, bits)
                 tensors.append(tensor)
                 if strange:
                     foreign[i] = strange
@@ -296,8 +331,11 @@ class _Reader:
         index = raw.Buffer()
         return bool(0 < index < self.model.BuffersLength() and self.model.Buffers(index).DataLength() > 0)
 
-    def tensor(self, raw: Any, name: str, stored: np.dtype[Any] | None = None) -> tuple[Tensor, str]:
-        """A tensor and, where a Graph cannot hold it, why; `stored` is float16 for a constant that becomes float32."""
+    def tensor(
+        self, raw: Any, name: str, stored: np.dtype[Any] | None = None, bits: int = 8
+    ) -> tuple[Tensor, str]:
+        """A tensor and, where a Graph cannot hold it, why; `stored` is float16 for a constant that becomes float32,
+        and `bits` below 8 are those of packed weights that become int8."""
         here = f"{self.where}, tensor {name}"
         rank = _length(raw.ShapeLength(), self.data, here, "dimensions")
         signed = _length(raw.ShapeSignatureLength(), self.data, here, "dimensions")
@@ -309,25 +347,31 @@ class _Reader:
         if shape and shape[0] in (-1, 0):
             shape = (1, *shape[1:])
         type_name = TYPES.get(raw.Type(), f"type {raw.Type()}")
-        dtype = "float32" if stored else _DTYPE_OF.get(type_name)
+        dtype = "float32" if stored else "int8" if bits < 8 else _DTYPE_OF.get(type_name)
         strange = ""
         if dtype is None:
             strange, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
         elif any(d == -1 for d in signature[1:]) or any(d < 1 for d in shape):
             strange, shape = f"dynamic shape {signature or list(shape)}", ()
-        elif raw.Sparsity() is not None:
+        elif raw.Sparsity() is not None and not self.has_data(raw):
             strange, shape = "sparse encoding", ()
         elif math.prod(shape) > MAX_ELEMENTS:
             raise ModelError(here, f"has shape {list(shape)}", f"{MAX_ELEMENTS} elements at most")
         if strange:
             return Tensor(name, shape, dtype), strange  # type: ignore[arg-type]
-        data = self.buffer(raw, here, shape, stored or DTYPES[dtype])
+        quant = self.quant(raw, here, dtype, bits)
+        if raw.Sparsity() is not None and quant is not None and any(quant.zero_point):
+            # What is not stored would be the number 0, which then is not the real number 0.
+            return Tensor(name, (), "int8"), "sparse encoding and a zero point other than 0"
+        if raw.Sparsity() is not None and bits < 8:
+            return Tensor(name, (), "int8"), f"sparse encoding of {bits}-bit values"
+        data = self.buffer(raw, here, shape, stored or DTYPES[dtype], bits)
         if data is not None and stored:
             data = data.astype(np.float32)
             data.setflags(write=False)
-        return Tensor(name, shape, dtype, self.quant(raw, here, dtype), data), ""  # type: ignore[arg-type]
+        return Tensor(name, shape, dtype, quant, data), ""  # type: ignore[arg-type]
 
-    def buffer(self, raw: Any, here: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+    def buffer(self, raw: Any, here: str, shape: tuple[int, ...], dtype: np.dtype[Any], bits: int) -> Array | None:
         index = raw.Buffer()
         if not 0 <= index < self.model.BuffersLength():
             raise ModelError(here, f"refers to buffer {index} of {self.model.BuffersLength()}")
@@ -339,15 +383,30 @@ class _Reader:
             return None
         _length(n, self.data, here, "bytes", 1)
         raw_bytes = np.asarray(buffer.DataAsNumpy(), np.uint8)
-        expected = math.prod(shape) * dtype.itemsize
-        if n != expected or raw_bytes.size != n:
+        sparse = raw.Sparsity()
+        expected = packed_size(math.prod(shape), dtype.itemsize * bits)
+        if (n % dtype.itemsize if sparse is not None else n != expected) or raw_bytes.size != n:
             raise ModelError(here, f"has {n} bytes of data", f"{expected} for {dtype}{list(shape)}")
         self.constant_bytes += n
         if self.constant_bytes > MAX_SHARING * len(self.data):
             raise ModelError(self.where, "the file is damaged: too many tensors share the same data")
-        return np.frombuffer(raw_bytes.tobytes(), dtype).reshape(shape)
+        if bits < 8:
+            data = unpack_flat(raw_bytes, math.prod(shape), bits).reshape(shape)
+            data.setflags(write=False)
+            return data
+        values = np.frombuffer(raw_bytes.tobytes(), dtype)
+        if sparse is None:
+            return values.reshape(shape)
+        self.sparse_bytes += expected
+        limit = min(MAX_SPARSE * len(self.data), MAX_SPARSE_BYTES)
+        if self.sparse_bytes > limit:
+            found = f"has sparse data that would be {expected} bytes as a dense {list(shape)}"
+            raise ModelError(here, found, f"{limit} bytes for all of the file's sparse constants")
+        dense = densify(sparse, values, shape, here, len(self.data))
+        dense.setflags(write=False)
+        return dense
 
-    def quant(self, raw: Any, here: str, dtype: str) -> Quant | None:
+    def quant(self, raw: Any, here: str, dtype: str, bits: int = 8) -> Quant | None:
         q = raw.Quantization()
         if q is None or q.ScaleLength() == 0 or dtype == "float32":
             return None
@@ -369,7 +428,7 @@ class _Reader:
             dims = [int(raw.Shape(k)) for k in range(raw.ShapeLength())]
             if not 0 <= axis < len(dims) or dims[axis] != n:
                 raise ModelError(here, f"has {n} scales along dimension {axis} of {dims}")
-        return Quant(scale, zero, axis)
+        return Quant(scale, zero, axis, bits)
 
 
 def identifier(name: str) -> str:

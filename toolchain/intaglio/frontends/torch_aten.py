@@ -6,28 +6,43 @@ with the reason where an operator's use is not supported.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..ops.abs import Abs
 from ..ops.add import Add
 from ..ops.base import Op, Refuse
+from ..ops.elu import Elu
+from ..ops.exp import Exp
+from ..ops.gelu import Gelu
 from ..ops.hard_swish import HardSwish
 from ..ops.leaky_relu import LeakyRelu
+from ..ops.log import Log
 from ..ops.logistic import Logistic
 from ..ops.maximum import Maximum
+from ..ops.mean import Mean
 from ..ops.minimum import Minimum
 from ..ops.mul import Mul
+from ..ops.neg import Neg
+from ..ops.reduce_max import ReduceMax
+from ..ops.reduce_min import ReduceMin
+from ..ops.reduce_sum import ReduceSum
+from ..ops.reduction import Reduction
 from ..ops.relu import Relu
+from ..ops.rsqrt import Rsqrt
+from ..ops.silu import Silu
+from ..ops.sqrt import Sqrt
+from ..ops.square import Square
 from ..ops.sub import Sub
 from ..ops.tanh import Tanh
-from ..ops.window import Pads, Pair
-from . import layers
-from .layers import binary, image, unary
+from . import layers, layers_product
+from .layers import binary, unary
+from .layers_space import picked, repeated
 from .layout import Builder, Const, Shape, Value
 
-CEIL_MODE = "ceil_mode adds windows that reach beyond the padding; pad explicitly and use ceil_mode=False"
+SELU = (1.6732632423543772, 1.0507009873554805)
+"""alpha and scale of SELU (Klambauer et al. 2017)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,20 +122,20 @@ def mul(b: Builder, c: AtenCall) -> Result:
 
 
 def div(b: Builder, c: AtenCall) -> Result:
-    other = c.args["other"]
-    if isinstance(other, Value) or c.args.get("rounding_mode") is not None:
-        raise Refuse("it divides by a value computed at run time, or rounds; only division by a constant is supported")
-    return layers.divided(b, c.name, c.value("self"), other)
-
-
-def neg(b: Builder, c: AtenCall) -> Result:
-    return binary(b, c.name, Mul(), c.value("self"), -1.0)
+    if c.args.get("rounding_mode") is not None:
+        raise Refuse(f"it rounds (rounding_mode {c.args['rounding_mode']}), which is not supported")
+    return layers.divided(b, c.name, c.args["self"], c.args["other"])
 
 
 def power(b: Builder, c: AtenCall) -> Result:
-    if c.args["exponent"] != 2:
-        raise Refuse(f"its exponent is {c.args['exponent']}; 2 is supported")
-    return binary(b, c.name, Mul(), c.value("self"), c.value("self"))
+    exponent = c.args["exponent"]
+    if not isinstance(exponent, int | float):
+        raise Refuse("its exponent is a tensor; a number is supported")
+    return layers.power(b, c.name, c.value("self"), float(exponent))
+
+
+def reciprocal(b: Builder, c: AtenCall) -> Result:
+    return layers.divided(b, c.name, 1.0, c.value("self"))
 
 
 def maximum(b: Builder, c: AtenCall) -> Result:
@@ -131,9 +146,18 @@ def minimum(b: Builder, c: AtenCall) -> Result:
     return binary(b, c.name, Minimum(), c.args["self"], c.args["other"])
 
 
-def silu(b: Builder, c: AtenCall) -> Result:
-    x = c.value("self")
-    return binary(b, c.name, Mul(), x, unary(b, f"{c.name}_sigmoid", Logistic(), x))
+def elu(b: Builder, c: AtenCall) -> Result:
+    """elu, selu and celu: scale * (x, or alpha * (exp(input_scale * x) - 1) where x is negative)."""
+    x, scale, inner = c.value("self"), float(c.args.get("scale", 1)), float(c.args.get("input_scale", 1))
+    if inner != 1:
+        raise Refuse(f"its input_scale is {inner:g}; 1 is supported")
+    if scale == 1:
+        return unary(b, c.name, Elu(float(c.args["alpha"])), x)
+    return binary(b, c.name, Mul(), unary(b, f"{c.name}_elu", Elu(float(c.args["alpha"])), x), scale)
+
+
+def gelu(b: Builder, c: AtenCall) -> Result:
+    return unary(b, c.name, Gelu(c.args["approximate"] == "tanh"), c.value("self"))
 
 
 def hardsigmoid(b: Builder, c: AtenCall) -> Result:
@@ -145,10 +169,11 @@ def leaky_relu(b: Builder, c: AtenCall) -> Result:
 
 
 def prelu(b: Builder, c: AtenCall) -> Result:
-    slope = c.const("weight").array
-    if slope.size != 1:
-        raise Refuse(f"it has {slope.size} slopes; one for all channels is supported")
-    return unary(b, c.name, LeakyRelu(float(slope.item())), c.value("self"))
+    """One slope, or one a channel (dimension 1)."""
+    x, slopes = c.value("self"), c.const("weight")
+    if slopes.array.ndim == 1 and slopes.array.size > 1:
+        slopes = Const(slopes.name, slopes.array.reshape(-1, *[1] * (len(x.shape) - 2)))
+    return layers.prelu(b, c.name, x, slopes)
 
 
 def clamp(b: Builder, c: AtenCall) -> Result:
@@ -172,10 +197,10 @@ def reshape(b: Builder, c: AtenCall) -> Result:
 
 
 def expand(b: Builder, c: AtenCall) -> Result:
+    """expand, repeat and tile: torch has worked out the new shape."""
     v = c.value("self")
-    if math.prod(v.shape) != math.prod(c.shape):
-        raise Refuse(f"it repeats {v.shape} to {c.shape}; broadcasting inside add, mul and the like is supported")
-    return b.reshape(v, c.shape)
+    v = b.reshape(v, (1,) * (len(c.shape) - len(v.shape)) + v.shape)
+    return repeated(b, c.name, v, [n // m for n, m in zip(c.shape, v.shape, strict=True)])
 
 
 def permute(b: Builder, c: AtenCall) -> Result:
@@ -210,6 +235,30 @@ def select(b: Builder, c: AtenCall) -> Result:
     return b.reshape(one, c.shape)
 
 
+def index_select(b: Builder, c: AtenCall) -> Result:
+    v = c.value("self")
+    return picked(b, c.name, v, c.dim("dim", len(v.shape)), c.const("index").array.ravel().tolist())
+
+
+def index(b: Builder, c: AtenCall) -> Result:
+    """x[:, [2, 0, 1]]: a constant list of indices along one dimension."""
+    v, given = c.value("self"), list(c.args["indices"])
+    dims = [d for d, i in enumerate(given) if i is not None]
+    found = given[dims[0]] if len(dims) == 1 else None
+    if not isinstance(found, Const) or found.array.ndim != 1 or found.array.dtype.kind != "i":
+        raise Refuse("its indices are not one list of constants")
+    dim = dims[0]
+    return picked(b, c.name, v, dim, [int(i) % v.shape[dim] for i in found.array])
+
+
+def flip(b: Builder, c: AtenCall) -> Result:
+    v = c.value("self")
+    for k, d in enumerate(c.args["dims"]):
+        dim = int(d) % len(v.shape)
+        v = layers.cut(b, f"{c.name}_{k}", v, dim, v.shape[dim] - 1, v.shape[dim], -1)
+    return v
+
+
 def split(b: Builder, c: AtenCall) -> Result:
     v = c.value("self")
     dim = c.dim("dim", len(v.shape))
@@ -231,58 +280,34 @@ def pad(b: Builder, c: AtenCall) -> Result:
     return layers.padded(b, c.name, v, pairs, float(c.args.get("value") or 0.0))
 
 
-# ---- over windows and dimensions ---------------------------------------------------------------------------------
+# ---- over dimensions ---------------------------------------------------------------------------------
 
 
-def _windows(c: AtenCall, hw: Shape) -> tuple[Pair, Pair, Pads]:
-    """Kernel, stride and padding of a pooling; refuses what rounding up adds."""
-    kernel, (ph, pw) = c.pair("kernel_size"), c.pair("padding")
-    stride = c.pair("stride") if c.args["stride"] else kernel
-    floor = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip(hw, (ph, pw), kernel, stride, strict=True))
-    if c.args.get("ceil_mode") and floor != c.shape[2:]:
-        raise Refuse(CEIL_MODE)
-    return kernel, stride, (ph, ph, pw, pw)
+def _reduction(kind: type[Reduction]) -> Handler:
+    def run(b: Builder, c: AtenCall) -> Result:
+        v = c.value("self")
+        dims = c.args.get("dim")
+        dims = range(len(v.shape)) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
+        found = {int(d) % len(v.shape) for d in dims}
+        return layers.reduced(b, c.name, kind, v, found, bool(c.args.get("keepdim")))
 
-
-def max_pool(b: Builder, c: AtenCall) -> Result:
-    if c.pair("dilation") != (1, 1):
-        raise Refuse(f"its dilation is {c.args['dilation']}; 1 is supported")
-    v = image(b, c.value("self"))
-    return layers.max_pool(b, c.name, v, *_windows(c, v.shape[2:]))
-
-
-def avg_pool(b: Builder, c: AtenCall) -> Result:
-    if c.args.get("divisor_override") is not None:
-        raise Refuse("divisor_override is set; only the mean of a window is supported")
-    v = image(b, c.value("self"))
-    return layers.avg_pool(b, c.name, v, *_windows(c, v.shape[2:]), bool(c.args["count_include_pad"]))
-
-
-def adaptive_pool(b: Builder, c: AtenCall) -> Result:
-    """To 1 x 1: MEAN, or the maximum of everything; to a divisor of the size: plain pooling."""
-    v = image(b, c.value("self"))
-    hw, size = v.shape[2:], c.shape[2:]
-    if any(n % s for n, s in zip(hw, size, strict=True)):
-        raise Refuse(f"it pools {hw} to {size}, which does not divide it: its windows would be of unlike size")
-    kernel = (hw[0] // size[0], hw[1] // size[1])
-    if "max" in c.op:
-        return layers.max_pool(b, c.name, v, kernel, kernel, (0, 0, 0, 0))
-    if size == (1, 1):
-        return layers.global_mean(b, c.name, v)
-    return layers.avg_pool(b, c.name, v, kernel, kernel, (0, 0, 0, 0), False)
-
-
-def mean(b: Builder, c: AtenCall) -> Result:
-    v = c.value("self")
-    dims = {int(d) % len(v.shape) for d in c.args.get("dim") or range(len(v.shape))}
-    return layers.mean(b, c.name, v, dims, bool(c.args.get("keepdim")))
+    return run
 
 
 def amax(b: Builder, c: AtenCall) -> Result:
-    v = image(b, c.value("self"))
-    if {int(d) % 4 for d in c.args["dim"]} != {2, 3}:
-        raise Refuse(f"it takes the maximum over dimensions {c.args['dim']}; over height and width it is supported")
+    """Over height and width a pooling, which every TFLite runtime has."""
+    v = c.value("self")
+    if len(v.shape) != 4 or {int(d) % 4 for d in c.args["dim"]} != {2, 3}:
+        return _reduction(ReduceMax)(b, c)
     return b.reshape(layers.global_max(b, c.name, v), c.shape)
+
+
+def vector_norm(b: Builder, c: AtenCall) -> Result:
+    v, order = c.value("self"), c.args["ord"]
+    if order not in (1, 2) or c.args["dim"] is None:
+        raise Refuse(f"its order is {order}; 1 and 2 along given dimensions are supported")
+    dims = {int(d) % len(v.shape) for d in c.args["dim"]}
+    return layers.norm_of(b, c.name, v, dims, bool(c.args["keepdim"]), int(order))
 
 
 def softmax(b: Builder, c: AtenCall) -> Result:
@@ -290,19 +315,7 @@ def softmax(b: Builder, c: AtenCall) -> Result:
     return layers.softmax(b, c.name, v, c.dim("dim", len(v.shape)))
 
 
-def upsample(b: Builder, c: AtenCall) -> Result:
-    v = image(b, c.value("input" if "input" in c.args else "self"))
-    return layers.upsample(b, c.name, v, (c.shape[2], c.shape[3]))
-
-
 # ---- with weights ------------------------------------------------------------------------------------------------
-
-
-def batch_norm(b: Builder, c: AtenCall) -> Result:
-    if c.args.get("training"):
-        raise Refuse("it normalizes by the batch's own statistics; train with track_running_stats=True")
-    vectors = (c.args["weight"], c.args["bias"], c.const("running_mean"), c.const("running_var"))
-    return layers.batch_norm(b, c.name, c.value("input"), vectors, float(c.args["eps"]))
 
 
 def linear(b: Builder, c: AtenCall) -> Result:
@@ -311,17 +324,24 @@ def linear(b: Builder, c: AtenCall) -> Result:
 
 
 def matmul(b: Builder, c: AtenCall) -> Result:
-    """x @ W with a constant matrix W, and addmm: the same plus a bias."""
-    if c.args.get("alpha", 1) != 1 or c.args.get("beta", 1) != 1:
+    """matmul and mm of a computed value and a constant matrix."""
+    other = c.args["other"] if "other" in c.args else c.args["mat2"]
+    return layers_product.matmul(b, c.name, c.args["self"], other)
+
+
+def addmm(b: Builder, c: AtenCall) -> Result:
+    if c.args["alpha"] != 1 or c.args["beta"] != 1:
         raise Refuse("its factors alpha and beta are not 1")
-    w = c.const("other" if "other" in c.args else "mat2")
-    if w.array.ndim != 2:
-        raise Refuse(f"its second factor has the shape {w.array.shape}; a matrix is supported")
-    x = c.value("mat1" if "mat1" in c.args else "self")
-    bias = c.const("self") if "mat1" in c.args else None
-    if bias is not None and bias.array.ndim != 1:
+    w, bias = c.const("mat2"), c.const("self")
+    if bias.array.ndim != 1:
         raise Refuse("what it adds is not a vector")
-    return layers.linear(b, c.name, x, w.permute(1, 0), bias)
+    return layers.linear(b, c.name, c.value("mat1"), w.permute(1, 0), bias)
+
+
+def einsum(b: Builder, c: AtenCall) -> Result:
+    if len(c.args["tensors"]) != 2:
+        raise Refuse(f"it has {len(c.args['tensors'])} factors; two are supported")
+    return layers_product.einsum(b, c.name, c.args["equation"], *c.args["tensors"])
 
 
 ELEMENTWISE: dict[str, Handler] = {
@@ -336,17 +356,36 @@ ELEMENTWISE: dict[str, Handler] = {
     "clamp_max": clamp,
     "leaky_relu": leaky_relu,
     "prelu": prelu,
-    "silu": silu,
+    "silu": _simple(Silu()),
+    "elu": elu,
+    "selu": lambda b, c: elu(b, replace(c, args={**c.args, "alpha": SELU[0], "scale": SELU[1]})),
+    "gelu": gelu,
+    "abs": _simple(Abs()),
+    "exp": _simple(Exp()),
+    "log": _simple(Log()),
+    "sqrt": _simple(Sqrt()),
+    "rsqrt": _simple(Rsqrt()),
+    "square": _simple(Square()),
+    "reciprocal": reciprocal,
     "hardsigmoid": hardsigmoid,
     "add": add,
     "sub": sub,
     "rsub": rsub,
     "mul": mul,
     "div": div,
-    "neg": neg,
+    "neg": _simple(Neg()),
     "pow": power,
     "maximum": maximum,
     "minimum": minimum,
+}
+REDUCTIONS: dict[str, Handler] = {
+    "mean": _reduction(Mean),
+    "sum": _reduction(ReduceSum),
+    "amin": _reduction(ReduceMin),
+    "amax": amax,
+    "linalg_vector_norm": vector_norm,
+    "softmax": softmax,
+    "_softmax": softmax,
 }
 IDENTITIES = (
     "dropout", "feature_dropout", "clone", "contiguous", "alias", "detach", "lift_fresh_copy", "to", "_to_copy",

@@ -35,11 +35,15 @@ class Buf:
 
 @dataclass(frozen=True, eq=False)
 class Const:
-    """A constant array that lowering made (multipliers, tables). Emitted as `static const`, named MODEL_NODE_SUFFIX."""
+    """A constant array that lowering made (multipliers, tables). Emitted as `static const`, named MODEL_NODE_SUFFIX.
+
+    `weights` says that it stands for a constant of the model, and counts as such in what is measured.
+    """
 
     suffix: str
     data: Array
     comment: str = ""
+    weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,20 @@ class Num:
     """A plain integer argument, or a float one."""
 
     value: int | float
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A pointer to `nbytes` of the arena that are the call's own, with any content at first; 4-byte aligned where they
+    are 4 bytes or more.
+
+    The kernel must write the last of them, for the arena is to be no larger than what is touched. Planning fills in
+    `offset`.
+    """
+
+    nbytes: int
+    dtype: DTypeName = "int8"
+    offset: int | None = None
 
 
 FieldValue = int | float | Sequence[int] | Buf | Const | Null
@@ -68,7 +86,7 @@ class Struct:
     fields: tuple[tuple[str, FieldValue], ...]
 
 
-Arg = Buf | Const | Null | Num | Struct
+Arg = Buf | Const | Null | Num | Scratch | Struct
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +96,10 @@ class Call:
     kernel: str
     function: str
     args: tuple[Arg, ...]
+
+    @property
+    def scratches(self) -> list[Scratch]:
+        return [a for a in self.args if isinstance(a, Scratch)]
 
 
 # ---- what an operator looks like in a .tflite -------------------------------------------------------------------

@@ -85,7 +85,8 @@ class Conv2D(Op):
             ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
         )  # fmt: skip
         return weighted_call(
-            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0])
+            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
+            row=w.size // w.shape[0],
         )
 
     @classmethod

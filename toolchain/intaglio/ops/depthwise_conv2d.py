@@ -81,7 +81,8 @@ class DepthwiseConv2D(Op):
             ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
         )  # fmt: skip
         return weighted_call(
-            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[3])
+            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[3]),
+            row=w.size // w.shape[3],
         )
 
     @classmethod

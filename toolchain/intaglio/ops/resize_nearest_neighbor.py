@@ -51,12 +51,12 @@ class ResizeNearestNeighbor(Op):
         return move_problems([x], outs)
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        rows, columns = self._sources(need(ins[0]).shape)
+        rows, columns = self.sources(need(ins[0]).shape)
         return [np.ascontiguousarray(arr(xs[0])[:, rows][:, :, columns])]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x = need(graph.ins(node)[0])
-        rows, columns = self._sources(x.shape)
+        rows, columns = self.sources(x.shape)
         pixel = x.shape[3] * itemsize(x)
         params = Struct(
             "itg_resize_nearest_neighbor_params",
@@ -73,7 +73,7 @@ class ResizeNearestNeighbor(Op):
             ),
         )  # fmt: skip
 
-    def _sources(self, shape: Sequence[int]) -> tuple[Array, Array]:
+    def sources(self, shape: Sequence[int]) -> tuple[Array, Array]:
         """The input row of each output row, and the input column of each output column."""
         return self._nearest(shape[1], self.size[0]), self._nearest(shape[2], self.size[1])
 
@@ -104,5 +104,5 @@ class ResizeNearestNeighbor(Op):
     def forward(self, *xs: Any) -> Any:
         import torch
 
-        rows, columns = (torch.tensor(i, device=xs[0].device) for i in self._sources(xs[0].shape))
+        rows, columns = (torch.tensor(i, device=xs[0].device) for i in self.sources(xs[0].shape))
         return xs[0].index_select(1, rows).index_select(2, columns)

@@ -89,7 +89,8 @@ class TransposeConv(Op):
             ("cut_top", self.cut[0]), ("cut_left", self.cut[1]),
         )  # fmt: skip
         return weighted_call(
-            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0])
+            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
+            row=w.size // w.shape[0],
         )
 
     @classmethod

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..graph import INT_RANGE, Array, Tensor
 from .activation import Activation, activation_range
-from .base import Buf, Call, Const, Ins, Null, Struct, need
+from .base import Arg, Buf, Call, Const, Ins, Null, Scratch, Struct, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, float_problems, is_float, rounded
+from .packing import pack
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -37,11 +38,13 @@ def weighted_call(
     activation: Activation,
     multipliers: Callable[[Tensor, Tensor, Tensor], tuple[Array, Array]],
     stepped: bool = False,
+    row: int = 0,
 ) -> Call:
     """The call of the kernel named like the operator, in int8 or float32 as the tensors are.
 
     `sizes` open the params struct; `multipliers` of (x, weights, out) are for int8 alone. `stepped` kernels take one
-    multiplier for all channels as well, and are told by `multiplier_step`.
+    multiplier for all channels as well, and are told by `multiplier_step`. Weights of 4 or 2 bits have kernels of their
+    own, which unpack an output channel's `row` of so many weights before they use it; 0 for those that need no room.
     """
     ins, out = graph.ins(node), graph.outs(node)[0]
     x, w = need(ins[0]), need(ins[1])
@@ -56,7 +59,20 @@ def weighted_call(
     offsets = (("in_offset", -x.zero_point), ("out_offset", out.zero_point), ("out_min", low), ("out_max", high))
     params = Struct(f"itg_{stem}_s8_params", (*sizes, *step, *offsets))
     factors = (Const("multiplier", multiplier), Const("shift", shift))
-    return Call(stem, f"itg_{stem}_s8", (Buf(x.name), Buf(w.name), bias, *factors, Buf(out.name), params))
+    weights, scratch, bits = weights_argument(w, row)
+    kernel = stem if bits == 8 else f"{stem}_s{bits}"
+    args = (Buf(x.name), weights, bias, *factors, Buf(out.name), *scratch, params)
+    return Call(kernel, f"itg_{stem}_s{bits}", args)
+
+
+def weights_argument(w: Tensor, row: int) -> tuple[Arg, tuple[Scratch, ...], int]:
+    """What a kernel gets for the weights, the scratch it unpacks a row of them into, and their bits."""
+    bits = 8 if w.quant is None else w.quant.bits
+    if bits == 8 or w.data is None:
+        return Buf(w.name), (), 8
+    packed = pack(w.data, bits)
+    shape = "".join(f"[{d}]" for d in w.shape)
+    return Const("weights", packed, f"{shape}, {bits} bits each", weights=True), (Scratch(row),) * (row > 0), bits
 
 
 def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tensor, axis: int) -> list[str]:

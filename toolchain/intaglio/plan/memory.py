@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..graph import Graph, Place, Tensor
-from .arena import fullest, place
-from .storage import groups
+from ..graph import Graph, Node, Place, Tensor
+from ..ops.base import Scratch
+from .arena import Offsets, fullest, place
+from .storage import groups, scratch_groups, scratch_member
 
 
 def plan(graph: Graph) -> Graph:
-    """Graph -> Graph with each tensor's `place`, `arena_bytes` and `peak`."""
+    """Graph -> Graph with each tensor's `place`, each scratch's offset, `arena_bytes` and `peak`."""
     shared, graph = groups(graph)
-    arena = [g for g in shared if g.place is None]
+    arena = [g for g in shared if g.place is None] + scratch_groups(graph)
     offsets, size = place(arena)
     places: dict[str, Place] = {}
     for g in shared:
@@ -22,4 +23,16 @@ def plan(graph: Graph) -> Graph:
     for name, t in graph.tensors.items():
         tensors[name] = replace(t, place=Place("const", of=name) if t.is_const else places[name])
     peak = graph.nodes[fullest(arena, len(graph.nodes))].name if arena and graph.nodes else ""
-    return replace(graph, tensors=tensors, arena_bytes=size, peak=peak)
+    nodes = tuple(_with_scratch(node, i, graph, offsets) for i, node in enumerate(graph.nodes))
+    return replace(graph, nodes=nodes, tensors=tensors, arena_bytes=size, peak=peak)
+
+
+def _with_scratch(node: Node, i: int, graph: Graph, offsets: Offsets) -> Node:
+    calls = []
+    for c, call in enumerate(node.calls):
+        args = [
+            replace(a, offset=offsets[(scratch_member(graph, i, c, k),)]) if isinstance(a, Scratch) else a
+            for k, a in enumerate(call.args)
+        ]
+        calls.append(replace(call, args=tuple(args)))
+    return replace(node, calls=tuple(calls))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..graph import DTYPES, Graph, Node, Place, Tensor
+from ..graph import DTYPES, Graph, Node, Place, Tensor, fresh
 from ..ops.assign_variable import AssignVariable
+from ..ops.base import Scratch
 from ..ops.read_variable import ReadVariable
 
 
@@ -16,7 +17,7 @@ from ..ops.read_variable import ReadVariable
 class Group:
     """Tensors that share bytes, in node numbers: written at `start` (-1: before the first node), last used at `end`.
 
-    `place` is None for the arena.
+    A scratch is a group of its own. `place` is None for the arena.
     """
 
     members: tuple[str, ...]
@@ -54,6 +55,22 @@ def groups(graph: Graph) -> tuple[list[Group], Graph]:
         nodes.append(node)
     unique = {id(g): g for g in found.values()}
     return list(unique.values()), replace(graph, nodes=tuple(nodes))
+
+
+def scratch_groups(graph: Graph) -> list[Group]:
+    """A group for each scratch of a call, alive during its node alone."""
+    return [
+        Group((scratch_member(graph, i, c, k),), a.nbytes, 4 if a.nbytes >= 4 else DTYPES[a.dtype].itemsize, i, i)
+        for i, node in enumerate(graph.nodes)
+        for c, call in enumerate(node.calls)
+        for k, a in enumerate(call.args)
+        if isinstance(a, Scratch)
+    ]
+
+
+def scratch_member(graph: Graph, node: int, call: int, argument: int) -> str:
+    """What stands for a scratch among the names of tensors."""
+    return fresh(f"scratch:{node}:{call}:{argument}", graph.tensors)
 
 
 def _alone(graph: Graph, t: Tensor, made: dict[str, int], used: dict[str, int]) -> Group:

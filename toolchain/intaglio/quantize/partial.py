@@ -20,24 +20,25 @@ NEAREST = 5
 """Names that the error for an unknown layer offers."""
 
 
-def choose(graph: Graph, keep_float: Collection[str]) -> frozenset[str]:
-    """The layers that `keep_float` names, by their first output.
+def choose(graph: Graph, layers: Collection[str], option: str = "keep_float") -> frozenset[str]:
+    """The layers that `layers` names, by their first output.
 
     Args:
         graph: a simplified float graph. Its layers are called as in the float model; TensorFlow's "a;b;c" is also "a".
-        keep_float: names of layers, or patterns with * and ? as for files.
+        layers: names of layers, or patterns with * and ? as for files.
+        option: where they come from, for errors.
 
     Raises: DataError for a name or pattern that no layer has.
     """
     kept: set[str] = set()
-    for wanted in keep_float:
+    for wanted in layers:
         found = [n for n in graph.nodes if wanted in _names(n)]
         found = found or [n for n in graph.nodes if any(fnmatchcase(name, wanted) for name in _names(n))]
         if not found:
             every = [_names(n)[-1] for n in graph.nodes]
             near = difflib.get_close_matches(wanted, every, NEAREST, 0.0)
             remedy = "Batch norms and activations are part of the layer before them"
-            raise DataError("keep_float", f"no layer is called {wanted!r}", ", ".join(near), remedy)
+            raise DataError(option, f"no layer is called {wanted!r}", ", ".join(near), remedy)
         kept.update(n.outputs[0] for n in found)
     return frozenset(kept)
 

@@ -1,0 +1,196 @@
+"""Weights of 4 and 2 bits: NumPy = host C under the sanitizers = TFLM, which has 4 bits in three operators."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import test_conv2d
+import test_depthwise_conv2d
+import test_fully_connected
+import test_transpose_conv
+from files import read_back
+from harness import act, check_cases, const, graph_of
+
+from intaglio import pipeline
+from intaglio.emit import tflite as writer
+from intaglio.errors import GraphError, ModelError
+from intaglio.frontends.tflite import parse
+from intaglio.graph import Graph, Quant, packed_range, verify
+from intaglio.lower.hybrid_weights import hybrid_weights
+from intaglio.manifest import FILE, Manifest
+from intaglio.ops.add import Add
+from intaglio.ops.packing import pack, pack_flat, unpack_flat
+from intaglio.ops.unsupported import Unsupported
+from intaglio.plan.memory import plan
+
+CASES = {
+    "conv2d": test_conv2d.case,
+    "depthwise_conv2d": test_depthwise_conv2d.case,
+    "fully_connected": test_fully_connected.case,
+    "transpose_conv": lambda rng: test_transpose_conv.case(rng, free=True),
+}
+def packed(graph: Graph, bits: int, rng) -> Graph:
+    """A case with weights of few bits: anything that fits, or the extremes alone."""
+    w = graph.tensors["w"]
+    low, high = packed_range(bits)
+    data = rng.choice([low, high], w.shape) if rng.random() < 0.2 else rng.integers(low, high + 1, w.shape)
+    quant = Quant(w.quant.scale, w.quant.zero_point, w.quant.axis, bits)
+    tensors = {**graph.tensors, "w": const("w", data.astype(np.int8), quant)}
+    return verify(graph.with_nodes(graph.nodes, tensors), "quantized")
+
+
+def one_scale(rng):
+    """TFLM's FULLY_CONNECTED takes 4-bit weights with one scale only."""
+    while True:
+        graph = test_fully_connected.case(rng)
+        if graph.tensors["w"].quant.per_tensor:
+            return graph
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("op", CASES)
+def test_matches(op, bits):
+    check_cases(lambda rng: packed(CASES[op](rng), bits, rng), 200, judge=bits == 4 and "conv2d" in op)
+
+
+def test_one_scale_matches():
+    check_cases(lambda rng: packed(one_scale(rng), 4, rng), 100)
+
+
+def test_no_weights_but_extremes_at_the_bound_of_32_bits():
+    """As many products of the largest size as check lets through: the kernels' sums taken apart stay inside too."""
+    for zero_point in (-128, 127):
+        rng = np.random.default_rng(zero_point + 128)
+        x = act(rng, "x", (1, 3, 3, 2), scale=0.1, zero_point=zero_point)
+        w = const("w", np.full((1, 3, 3, 2), -8, np.int8), Quant((0.01,), (0,), None, 4))
+        pads = (1, 1, 1, 1)
+        out = act(rng, "y", (1, 3, 3, 1), scale=20.0, zero_point=0)
+        # 18 weights of 8, inputs as far as 255 from the zero point.
+        spare = 2**31 - 1 - (1 << 16) - 18 * 8 * 255
+        for bias in (spare, -spare):
+            b = const("b", np.array([bias], np.int32), Quant((0.001,), (0,)))
+            graph = graph_of(test_conv2d.Conv2D(pads=pads), [x, w, b], [out])
+            check_cases(lambda _, graph=graph: graph, 1, judge=False)
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+def test_packing(bits):
+    rng = np.random.default_rng(bits)
+    low, high = packed_range(bits)
+    for shape in [(1, 1), (3, 5), (2, 3, 3), (1, 3, 3, 7), (4, 8)]:
+        values = rng.integers(low, high + 1, shape).astype(np.int8)
+        rows = pack(values, bits)
+        assert rows.shape == (shape[0], -(-values[0].size * bits // 8)) and rows.dtype == np.uint8
+        for row, wanted in zip(rows, values, strict=True):
+            assert (unpack_flat(row, wanted.size, bits) == wanted.ravel()).all()
+        assert (unpack_flat(pack_flat(values, bits), values.size, bits) == values.ravel()).all()
+        tensor = const("w", values, Quant((1.0,), (0,), None, bits))
+        assert tensor.stored_bytes == rows.nbytes < tensor.nbytes or values.size == 1
+    # The order within a byte is that of TFLite's INT4.
+    assert pack_flat(np.array([1, -2], np.int8), 4).tolist() == [0xE1]
+    assert pack_flat(np.array([1, -2, 0, -1], np.int8), 2).tolist() == [0b11001001]
+
+
+def test_values_beyond_the_bits_are_refused():
+    for bits, value in ((4, 8), (4, -9), (2, 2), (2, -3)):
+        w = const("w", np.array([[value]], np.int8), Quant((1.0,), (0,), None, bits))
+        graph = graph_with(w)
+        with pytest.raises(GraphError, match=f"in {bits} bits"):
+            verify(graph, "float")
+    with pytest.raises(GraphError, match="of 3 bits"):
+        verify(graph_with(const("w", np.array([[1]], np.int8), Quant((1.0,), (0,), None, 3))), "float")
+
+
+def graph_with(w):
+    rng = np.random.default_rng(1)
+    good = const("w", np.ones((1, 1), np.int8), Quant((1.0,), (0,)))
+    op = test_fully_connected.FullyConnected()
+    graph = graph_of(op, [act(rng, "x", (1, 1)), good], [act(rng, "y", (1, 1))])
+    return replace(graph, tensors={**graph.tensors, "w": w})
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("op", ["conv2d", "depthwise_conv2d", "fully_connected", "transpose_conv"])
+def test_scratch_and_weights_are_counted(op, bits):
+    graph = packed(CASES[op](np.random.default_rng(7)), bits, np.random.default_rng(8))
+    files = pipeline.compile_graph(graph, "host")
+    manifest = Manifest.model_validate_json(files[FILE])
+    w = graph.tensors["w"]
+    bias = graph.tensors["b"].nbytes if "b" in graph.tensors else 0
+    assert manifest.weight_bytes == w.stored_bytes + bias
+    channels = w.shape[3] if op == "depthwise_conv2d" else w.shape[0]
+    assert manifest.arena_bytes == (0 if op == "fully_connected" else w.size // channels)
+    assert f"itg_{op}_s{bits}" in files["case.c"].decode() and f"kernels/{op}.c" not in files
+
+
+def test_scratch_overlaps_nothing_that_is_alive():
+    """Its node's input and output live with it; and a tensor may bear any name."""
+    rng = np.random.default_rng(1)
+    q = Quant((0.1,), (0,))
+    names = ("x", "scratch:1:0:6", "scratch:0:0:6", "y")
+    shapes = ((1, 4, 4, 3), (1, 4, 4, 5), (1, 4, 4, 2), (1, 4, 4, 3))
+    tensors = {n: act(rng, n, s, scale=0.1, zero_point=0) for n, s in zip(names, shapes, strict=True)}
+    nodes = []
+    for i, (a, b) in enumerate(pairwise(names)):
+        data = rng.integers(-8, 8, (tensors[b].shape[3], 3, 3, tensors[a].shape[3])).astype(np.int8)
+        tensors[f"w{i}"] = const(f"w{i}", data, replace(q, bits=4))
+        nodes.append(replace(_node(), name=b, inputs=(a, f"w{i}"), outputs=(b,)))
+    graph = Graph("chain", tuple(nodes), tensors, ("x",), ("y",))
+    planned = verify(plan(pipeline.lower(graph)), "planned")
+    spans = []
+    for i, node in enumerate(planned.nodes):
+        (scratch,) = node.calls[0].scratches
+        spans.append((i, i, scratch.offset, scratch.nbytes))
+        assert scratch.nbytes == graph.tensors[f"w{i}"].size // graph.tensors[f"w{i}"].shape[0]
+    for i, name in enumerate(names[1:3]):
+        spans.append((i, i + 1, planned.tensors[name].place.offset, planned.tensors[name].nbytes))
+    for k, (start, end, at, size) in enumerate(spans):
+        assert 0 <= at <= planned.arena_bytes - size
+        for other_start, other_end, other, other_size in spans[:k]:
+            if other_start <= end and start <= other_end:
+                assert at + size <= other or other + other_size <= at
+    assert planned.arena_bytes == 80 + 32 + 45  # both activations and the second row
+    check_cases(lambda _: graph, 1)
+
+
+def _node():
+    return graph_of(
+        test_conv2d.Conv2D(pads=(1, 1, 1, 1)),
+        [act(np.random.default_rng(1), "x", (1, 4, 4, 3)), const("w", np.ones((1, 3, 3, 3), np.int8))],
+        [act(np.random.default_rng(1), "y", (1, 4, 4, 1))],
+    ).nodes[0]
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("op", ["conv2d", "depthwise_conv2d", "fully_connected"])
+def test_survives_a_file(op, bits):
+    for i in range(10):
+        rng = np.random.default_rng([5, i])
+        graph = packed(CASES[op](rng), bits, rng)
+        back = parse(writer.write(graph), "case", "case")
+        before, after = (g.tensors[g.nodes[-1].inputs[1]] for g in (graph, back))
+        assert after.quant == before.quant and (after.data == before.data).all()
+
+
+def test_a_file_with_too_few_bytes_or_another_operator_is_refused():
+    rng = np.random.default_rng(3)
+    graph = graph_with(const("w", np.ones((1, 7), np.int8), Quant((0.1,), (0,), None, 4)))
+    tensors = {**graph.tensors, "x": act(rng, "x", (1, 7))}
+    data = writer.write(replace(graph, tensors=tensors))
+    assert parse(data, "case", "case").nodes[0].op.name == "fully_connected"
+    other = data.replace(np.array([1, 7], np.int32).tobytes(), np.array([1, 9], np.int32).tobytes())
+    assert other != data
+    with pytest.raises(ModelError, match="4 bytes of data"):
+        parse(other, "case", "case")
+    w = const("w", np.ones(7, np.int8), Quant((0.1,), (0,), None, 4))
+    add = graph_of(Add(), [act(rng, "x", (7,)), w], [act(rng, "y", (7,))])
+    op = read_back(add).op
+    assert isinstance(op, Unsupported) and "INT4" in op.reason
+
+
+def test_float_activations_take_what_the_weights_stand_for():
+    graph = graph_with(const("w", np.array([[-7]], np.int8), Quant((0.5,), (0,), None, 4)))
+    floats = {n: replace(graph.tensors[n], dtype="float32", quant=None) for n in "xy"}
+    graph = replace(graph, tensors={**graph.tensors, **floats})
+    assert hybrid_weights(graph).tensors["w"].data.tolist() == [[-3.5]]

@@ -1,0 +1,287 @@
+"""Sparse constants of a .tflite: read as dense ones, as LiteRT reads them; damaged encodings end in typed errors."""
+
+from __future__ import annotations
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from harness import const
+from test_mutants import mutate
+
+from intaglio.emit import tflite as writer
+from intaglio.errors import IntaglioError, ModelError, UnsupportedError
+from intaglio.frontends.tflite import checked, parse
+from intaglio.graph import Graph, Node, Tensor
+from intaglio.ops.conv2d import Conv2D
+
+DENSE, SPARSE = 0, 1
+SHAPE = (8, 3, 2, 16)
+VECTORS = {
+    np.dtype(np.int32): (1, schema.Int32VectorT),
+    np.dtype(np.uint16): (2, schema.Uint16VectorT),
+    np.dtype(np.uint8): (3, schema.Uint8VectorT),
+}
+
+
+def weights(share: float, seed: int = 0) -> np.ndarray:
+    """Random float32 weights that float16 holds exactly, of which `share` are not zero."""
+    rng = np.random.default_rng(seed)
+    values = rng.integers(1, 200, SHAPE) / 64
+    return np.where(rng.random(SHAPE) < share, values, 0).astype(np.float32)
+
+
+def vector(values, dtype):
+    kind, table = VECTORS[np.dtype(dtype)]
+    made = table()
+    made.values = np.asarray(values, dtype)
+    return kind, made
+
+
+def encode(dense, order, formats, blocks=(), dtype=np.uint16):
+    """SparsityParameters and stored values. `blocks`: pairs of a dimension and the size of its blocks."""
+    rank, sizes, axes = dense.ndim, dict(blocks), []
+    split = []
+    for d, n in enumerate(dense.shape):
+        axes.append(len(split))
+        split += [n // sizes[d], sizes[d]] if d in sizes else [n]
+    levels = dense.reshape(split).transpose([*axes, *(axes[d] + 1 for d, _ in blocks)]).transpose(order)
+    prefixes, metadata = [()], []
+    for level, form in enumerate(formats):
+        one = schema.DimensionMetadataT()
+        one.format = form
+        if form == DENSE:
+            one.denseSize = levels.shape[level]
+            prefixes = [(*p, i) for p in prefixes for i in range(levels.shape[level])]
+        else:
+            children = [[i for i in range(levels.shape[level]) if levels[(*p, i)].any()] for p in prefixes]
+            one.arraySegmentsType, one.arraySegments = vector(np.cumsum([0, *map(len, children)]), dtype)
+            one.arrayIndicesType, one.arrayIndices = vector([i for some in children for i in some], dtype)
+            prefixes = [(*p, i) for p, some in zip(prefixes, children, strict=True) for i in some]
+        metadata.append(one)
+    made = schema.SparsityParametersT()
+    made.traversalOrder, made.dimMetadata = list(order), metadata
+    made.blockMap = [d for d, _ in blocks] or None
+    assert len(order) == len(formats) == rank + len(blocks)
+    return made, np.array([levels[p] for p in prefixes], dense.dtype)
+
+
+def sparse_file(dense, sparsity, values, kind=np.float32, densify=True) -> bytes:
+    """A convolution in a .tflite whose weights are stored sparse, as `kind`, before DENSIFY and DEQUANTIZE."""
+    x, w = Tensor("x", (1, 5, 4, SHAPE[3]), "float32"), const("w", dense)
+    b = const("b", np.zeros(SHAPE[0], np.float32))
+    y = Tensor("y", Conv2D().infer([x, w, b], [])[0][0], "float32")
+    node = Node("y", Conv2D(), ("x", "w", "b"), ("y",))
+    graph = Graph("case", (node,), {t.name: t for t in (x, w, b, y)}, ("x",), ("y",))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(writer.write(graph), 0))
+    sub = model.subgraphs[0]
+    [conv] = sub.operators
+    conv.inputs = list(conv.inputs)
+    stored = sub.tensors[conv.inputs[1]]
+    stored.sparsity = sparsity
+    model.buffers[stored.buffer].data = np.frombuffer(values.astype(kind).tobytes(), np.uint8)
+    half = kind == np.float16
+    stored.type = schema.TensorType.FLOAT16 if half else schema.TensorType.FLOAT32
+    before = []
+    for builtin, wanted in ((schema.BuiltinOperator.DENSIFY, densify), (schema.BuiltinOperator.DEQUANTIZE, half)):
+        if not wanted:
+            continue
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.deprecatedBuiltinCode = builtin, min(builtin, 127)
+        code.version = 3 if builtin == schema.BuiltinOperator.DEQUANTIZE else 1  # of float16
+        model.operatorCodes.append(code)
+        out = schema.TensorT()
+        out.shape, out.name, out.buffer = list(SHAPE), f"w{builtin}", 0
+        float16 = half and builtin == schema.BuiltinOperator.DENSIFY
+        out.type = schema.TensorType.FLOAT16 if float16 else schema.TensorType.FLOAT32
+        sub.tensors.append(out)
+        step = schema.OperatorT()
+        step.opcodeIndex, step.inputs = len(model.operatorCodes) - 1, [conv.inputs[1]]
+        step.outputs = [len(sub.tensors) - 1]
+        conv.inputs[1] = step.outputs[0]
+        before.append(step)
+    sub.operators = [*before, conv]
+    return packed(model)
+
+
+def packed(model) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def read(data: bytes) -> Graph:
+    return checked(parse(data, "sparse.tflite", "sparse"), "sparse.tflite")
+
+
+def weights_of(graph: Graph) -> np.ndarray:
+    [node] = graph.nodes
+    return graph.tensors[node.inputs[1]].data
+
+
+def litert(data: bytes, x: np.ndarray) -> np.ndarray:
+    interpreter = Interpreter(model_content=data, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+ROWS = ((0, 1, 2, 3), (DENSE, DENSE, DENSE, SPARSE), ())
+CASES = {
+    "rows": ROWS,
+    "all_sparse": ((0, 1, 2, 3), (SPARSE, SPARSE, SPARSE, SPARSE), ()),
+    "dense_below_sparse": ((0, 1, 2, 3), (DENSE, SPARSE, DENSE, DENSE), ()),
+    "channels_first": ((3, 0, 2, 1), (DENSE, SPARSE, DENSE, SPARSE), ()),
+    "blocks": ((0, 1, 2, 3, 4), (DENSE, DENSE, DENSE, SPARSE, DENSE), ((3, 4),)),
+    "blocks_of_two": ((0, 1, 2, 3, 5, 4), (DENSE, DENSE, DENSE, SPARSE, DENSE, DENSE), ((0, 2), (3, 4))),
+}
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 1.0])
+@pytest.mark.parametrize("case", CASES)
+def test_read_as_they_were(case, share):
+    dense = weights(share)
+    order, formats, blocks = CASES[case]
+    for dtype in (np.int32, np.uint16):
+        for kind, densify in ((np.float16, True), (np.float32, True), (np.float32, False)):
+            encoded = encode(dense, order, formats, blocks, dtype)
+            np.testing.assert_array_equal(weights_of(read(sparse_file(dense, *encoded, kind, densify))), dense)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+@pytest.mark.parametrize("case", ["rows", "blocks"])
+def test_as_litert_reads_them(case, kind):
+    """The convolution of LiteRT is that with the dense weights."""
+    order, formats, blocks = CASES[case]
+    dense = weights(0.3, 5)
+    data = sparse_file(dense, *encode(dense, order, formats, blocks, np.uint16), kind)
+    x = np.random.default_rng(1).integers(-3, 4, (1, 5, 4, SHAPE[3])).astype(np.float32)
+    patches = np.lib.stride_tricks.sliding_window_view(x[0], SHAPE[1:3], axis=(0, 1))
+    want = np.einsum("yxchw,ohwc->yxo", patches, weights_of(read(data)))
+    np.testing.assert_allclose(litert(data, x)[0, : want.shape[0], : want.shape[1]], want, rtol=1e-6)
+
+
+def spoilt(spoil) -> bytes:
+    dense = weights(0.3)
+    sparsity, values = encode(dense, *ROWS)
+    values = spoil(sparsity, values)
+    return sparse_file(dense, sparsity, values)
+
+
+def last(change):
+    """Spoils the metadata of the only sparse level."""
+
+    def spoil(sparsity, values):
+        change(sparsity.dimMetadata[3])
+        return values
+
+    return spoil
+
+
+def doubled(level):
+    level.arrayIndices.values[1] = level.arrayIndices.values[0]
+
+
+def far(level):
+    level.arrayIndices.values[0] = SHAPE[3]
+
+
+def backwards(level):
+    level.arraySegments.values[1] = 60000
+
+
+def absent(level):
+    level.arraySegmentsType, level.arraySegments = 0, None
+
+
+def unknown(level):
+    level.format = 7
+
+
+def other(sparsity, values):
+    sparsity.traversalOrder = [0, 1, 1, 3]
+    return values
+
+
+def negative(sparsity, values):
+    sparsity.traversalOrder = [0, -1, 2, 3]
+    return values
+
+
+def larger(sparsity, values):
+    sparsity.dimMetadata[0].denseSize = 1 << 30
+    return values
+
+
+def outside(sparsity, values):
+    sparsity.traversalOrder, sparsity.blockMap = [0, 1, 2, 3, 4], [9]
+    sparsity.dimMetadata.append(sparsity.dimMetadata[0])
+    return values
+
+
+def uneven(sparsity, values):
+    """Blocks of three in sixteen channels."""
+    sparsity.traversalOrder, sparsity.blockMap = [0, 1, 2, 3, 4], [3]
+    block = schema.DimensionMetadataT()
+    block.format, block.denseSize = DENSE, 3
+    sparsity.dimMetadata.append(block)
+    return values
+
+
+DAMAGE = {
+    "two values for one place": last(doubled), "an index outside": last(far), "segments over": last(backwards),
+    "index vector of the type 0": last(absent), "dimension type 7": last(unknown),
+    "traversal order [0, 1, 1, 3]": other,
+    "traversal order [0, -1, 2, 3]": negative, "dense level of 1073741824": larger, "values for": lambda _, v: v[:-1],
+    "blocks of the dimensions [9]": outside, "blocks of 3 in dimension 3 of 16": uneven,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("found", DAMAGE)
+def test_damaged_encodings(found):
+    with pytest.raises(ModelError) as e:
+        read(spoilt(DAMAGE[found]))
+    assert found in str(e.value) and "tensor w" in str(e.value)
+
+
+def test_mutants_end_in_typed_errors():
+    dense = weights(0.1)
+    data = sparse_file(dense, *encode(dense, *CASES["blocks"]), np.float16)
+    refused = 0
+    for i in range(400):
+        rng = np.random.default_rng([7, i])
+        try:
+            read(mutate(data, np.arange(len(data)), rng))
+        except IntaglioError:
+            refused += 1
+    assert 20 < refused < 400
+
+
+def test_integers_with_a_zero_point_are_refused():
+    """What is not stored is the number 0, which is a real 0 only where the zero point is 0."""
+    dense = np.round(weights(0.3)).astype(np.float32)
+    sparsity, values = encode(dense, *ROWS)
+    for zero_point, refused in ((0, False), (3, True)):
+        data = sparse_file(dense, sparsity, values, np.int8, False)
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        [stored] = [t for t in model.subgraphs[0].tensors if t.sparsity is not None]
+        stored.type, stored.quantization = schema.TensorType.INT8, schema.QuantizationParametersT()
+        stored.quantization.scale, stored.quantization.zeroPoint = [0.5], [zero_point]
+        data = packed(model)
+        if refused:
+            with pytest.raises(UnsupportedError, match="sparse encoding and a zero point"):
+                read(data)
+        else:
+            np.testing.assert_array_equal(weights_of(read(data)), dense)
+
+
+def test_a_small_file_cannot_ask_for_much_memory():
+    """A shape of a gigabyte with nothing but zeros, in a file of a kilobyte."""
+    dense = weights(0.01)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(sparse_file(dense, *encode(dense, *ROWS)), 0))
+    [stored] = [t for t in model.subgraphs[0].tensors if t.sparsity is not None]
+    stored.shape = [64, 64, 256, 256]
+    with pytest.raises(ModelError, match="for all of the file's sparse constants"):
+        read(packed(model))

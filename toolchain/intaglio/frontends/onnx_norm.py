@@ -1,0 +1,144 @@
+"""ONNX operators over dimensions: reductions, softmax and normalizations; and what onnx_idioms.py finds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..ops.base import Refuse
+from ..ops.mean import Mean
+from ..ops.reduce_max import ReduceMax
+from ..ops.reduce_min import ReduceMin
+from ..ops.reduce_sum import ReduceSum
+from ..ops.reduction import Reduction
+from ..ops.silu import Silu
+from . import layers, layers_norm
+from .layout import Builder, Const
+from .onnx_fold import axes_of, axis_in, flattened, reshaped
+from .onnx_ops import Handler, OnnxCall, Result
+
+
+def _dims(c: OnnxCall) -> set[int]:
+    """The dimensions to reduce; without axes all but the batch, which is 1. Empty where nothing is to be done."""
+    rank = len(c.value().shape)
+    axes = axes_of(c.node, c.arrays(), 0)
+    if not axes:
+        if c.attr("noop_with_empty_axes", int, 0):
+            return set()
+        if c.value().shape[0] != 1 or not c.attr("keepdims", int, 1):
+            raise Refuse("it reduces the batch; name the axes")
+        return set(range(1, rank))
+    return {axis_in(a, rank) for a in axes}
+
+
+def _reduction(kind: type[Reduction]) -> Handler:
+    def run(b: Builder, c: OnnxCall) -> Result:
+        return layers.reduced(b, c.name, kind, c.value(), _dims(c), bool(c.attr("keepdims", int, 1)))
+
+    return run
+
+
+def _norm(order: int) -> Handler:
+    def run(b: Builder, c: OnnxCall) -> Result:
+        return layers.norm_of(b, c.name, c.value(), _dims(c), bool(c.attr("keepdims", int, 1)), order)
+
+    return run
+
+
+def reduce_max(b: Builder, c: OnnxCall) -> Result:
+    """Over height and width a pooling, which every TFLite runtime has."""
+    v, dims = c.value(), _dims(c)
+    if len(v.shape) != 4 or dims != {2, 3}:
+        return _reduction(ReduceMax)(b, c)
+    found = layers.global_max(b, c.name, v)
+    return found if c.attr("keepdims", int, 1) else b.reshape(found, v.shape[:2])
+
+
+def sum_square(b: Builder, c: OnnxCall) -> Result:
+    squares = layers.square(b, f"{c.name}_square", c.value())
+    return layers.reduced(b, c.name, ReduceSum, squares, _dims(c), bool(c.attr("keepdims", int, 1)))
+
+
+def softmax(b: Builder, c: OnnxCall) -> Result:
+    v = c.value()
+    axis = c.axis(len(v.shape), -1 if c.opset >= 13 else 1)
+    if c.opset < 13 and math.prod(v.shape[axis + 1 :]) != 1:
+        # Before operator set 13, everything from the axis on was normalized together.
+        return b.reshape(layers.softmax(b, c.name, b.reshape(v, flattened(v.shape, axis)), 1), v.shape)
+    return layers.softmax(b, c.name, v, axis)
+
+
+def layer_normalization(b: Builder, c: OnnxCall) -> Result:
+    if any(c.node.outputs[1:]):
+        raise Refuse("its mean and deviation are used, which are not computed apart")
+    v = c.value()
+    dims = len(v.shape) - c.axis(len(v.shape), -1)
+    scale, offset, epsilon = c.optional(1), c.optional(2), c.attr("epsilon", float, 1e-5)
+    for t in (scale, offset):
+        if t is not None and np.broadcast_shapes(t.array.shape, v.shape[-dims:]) != v.shape[-dims:]:
+            raise Refuse(f"its scale or offset {t.array.shape} does not fit {v.shape[-dims:]}")
+    return layers_norm.layer_norm(b, c.name, v, dims, scale, offset, epsilon)
+
+
+def instance_normalization(b: Builder, c: OnnxCall) -> Result:
+    epsilon = c.attr("epsilon", float, 1e-5)
+    return layers_norm.instance_norm(b, c.name, c.value(), c.const(1), c.const(2), epsilon)
+
+
+def group_normalization(b: Builder, c: OnnxCall) -> Result:
+    """Until operator set 20 its scale and offset were one a group."""
+    v, groups = c.value(), c.attr("num_groups", int, 0)
+    if len(v.shape) < 2 or groups < 1 or v.shape[1] % groups:
+        raise Refuse(f"its input {v.shape} has no {groups} groups of channels")
+    vectors = [c.const(1), c.const(2)]
+    if c.opset < 21:
+        vectors = [Const(t.name, np.repeat(t.array, v.shape[1] // groups)) for t in vectors]
+    return layers_norm.group_norm(b, c.name, v, groups, vectors[0], vectors[1], c.attr("epsilon", float, 1e-5))
+
+
+def group_norm_idiom(b: Builder, c: OnnxCall) -> Result:
+    """x, the shape that it has in the end, and a scale and an offset [c][1]... or none (onnx_idioms.py)."""
+    v = c.value()
+    if reshaped(v.shape, c.ints(1), False) != v.shape:
+        raise Refuse(f"it normalizes groups of {v.shape} and gives them the shape {c.ints(1)}")
+    vectors = [Const(t.name, t.array.reshape(-1)) if (t := c.optional(k)) is not None else None for k in (2, 3)]
+    epsilon = c.attr("epsilon", float, 1e-5)
+    return layers_norm.group_norm(b, c.name, v, c.attr("num_groups", int, 0), vectors[0], vectors[1], epsilon)
+
+
+def mean_variance_normalization(b: Builder, c: OnnxCall) -> Result:
+    """Over the batch, height and width: the batch is 1."""
+    v = c.value()
+    if len(v.shape) != 4 or sorted(c.attr("axes", list, [0, 2, 3])) not in ([0, 2, 3], [2, 3]):
+        raise Refuse(f"it normalizes dimensions {c.attr('axes', list, [])}; 0, 2 and 3 of four are supported")
+    return layers_norm.instance_norm(b, c.name, v, None, None, 1e-9)
+
+
+def silu(b: Builder, c: OnnxCall) -> Result:
+    return layers.unary(b, c.name, Silu(), c.value())
+
+
+def lp_normalization(b: Builder, c: OnnxCall) -> Result:
+    if c.attr("p", int, 2) != 2:
+        raise Refuse(f"its p is {c.attr('p', int, 2)}; 2 is supported")
+    return layers_norm.l2_normalization(b, c.name, c.value(), c.axis(len(c.value().shape), -1))
+
+
+HANDLERS: dict[str, Handler] = {
+    "ReduceMean": _reduction(Mean),
+    "ReduceSum": _reduction(ReduceSum),
+    "ReduceMin": _reduction(ReduceMin),
+    "ReduceMax": reduce_max,
+    "ReduceL1": _norm(1),
+    "ReduceL2": _norm(2),
+    "ReduceSumSquare": sum_square,
+    "Softmax": softmax,
+    "LayerNormalization": layer_normalization,
+    "InstanceNormalization": instance_normalization,
+    "GroupNormalization": group_normalization,
+    "MeanVarianceNormalization": mean_variance_normalization,
+    "LpNormalization": lp_normalization,
+}
+IDIOMS: dict[str, Handler] = {"Silu": silu, "GroupNorm": group_norm_idiom}
+"""What onnx_idioms.py makes of several nodes where ONNX has no operator for it."""
