@@ -350,6 +350,16 @@ def test_bytes_after_training(small):
     agree(qat, x * 3, small)
 
 
+@pytest.mark.parametrize("bits", [4, {"conv2d*": 2, "*": 4}])
+def test_bytes_with_packed_weights(small, bits):
+    qat = quantization_aware(small, patterns(64)[0].numpy(), weight_bits=bits)
+    losses = trained(qat, 25)
+    assert losses[-1] < losses[0] - 0.1
+    weights = [t for t in to_graph(qat).tensors.values() if t.is_const and t.dtype == "int8"]
+    assert {t.quant.bits for t in weights} <= {2, 4} and any(t.quant.bits == 4 for t in weights)
+    agree(qat, patterns(40, 7)[0], small)
+
+
 def test_bytes_partial(small):
     x, _ = patterns(40, 7)
     kept = next(n.name for n in small.nodes if n.op.name == "depthwise_conv2d")

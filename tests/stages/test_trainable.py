@@ -19,30 +19,53 @@ from intaglio.errors import DataError, UnsupportedError
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph, Node, Tensor, verify
 from intaglio.ops import all_ops
+from intaglio.ops.abs import Abs
 from intaglio.ops.add import Add
 from intaglio.ops.average_pool2d import AveragePool2D
 from intaglio.ops.base import Op
 from intaglio.ops.batch_norm import BatchNorm
 from intaglio.ops.concatenation import Concatenation
 from intaglio.ops.conv2d import Conv2D
+from intaglio.ops.depth_to_space import DepthToSpace
 from intaglio.ops.depthwise_conv2d import DepthwiseConv2D
 from intaglio.ops.dequantize import Dequantize
+from intaglio.ops.div import Div
+from intaglio.ops.elu import Elu
+from intaglio.ops.exp import Exp
 from intaglio.ops.fully_connected import FullyConnected
+from intaglio.ops.gelu import Gelu
+from intaglio.ops.hard_sigmoid import HardSigmoid
 from intaglio.ops.hard_swish import HardSwish
+from intaglio.ops.instance_norm import InstanceNorm
+from intaglio.ops.l2_normalization import L2Normalization
+from intaglio.ops.layer_norm import LayerNorm
 from intaglio.ops.leaky_relu import LeakyRelu
+from intaglio.ops.log import Log
 from intaglio.ops.logistic import Logistic
 from intaglio.ops.max_pool2d import MaxPool2D
 from intaglio.ops.maximum import Maximum
 from intaglio.ops.mean import Mean
 from intaglio.ops.minimum import Minimum
 from intaglio.ops.mul import Mul
+from intaglio.ops.neg import Neg
 from intaglio.ops.pad import Pad
+from intaglio.ops.prelu import PRelu
 from intaglio.ops.quantize import Quantize
+from intaglio.ops.reduce_max import ReduceMax
+from intaglio.ops.reduce_min import ReduceMin
+from intaglio.ops.reduce_sum import ReduceSum
 from intaglio.ops.relu import Relu
 from intaglio.ops.reshape import Reshape
+from intaglio.ops.resize_bilinear import ResizeBilinear
 from intaglio.ops.resize_nearest_neighbor import ResizeNearestNeighbor
+from intaglio.ops.rsqrt import Rsqrt
+from intaglio.ops.silu import Silu
 from intaglio.ops.softmax import Softmax
+from intaglio.ops.space_to_depth import SpaceToDepth
 from intaglio.ops.split import Split
+from intaglio.ops.sqrt import Sqrt
+from intaglio.ops.square import Square
+from intaglio.ops.squared_difference import SquaredDifference
 from intaglio.ops.strided_slice import ALL, StridedSlice
 from intaglio.ops.sub import Sub
 from intaglio.ops.tanh import Tanh
@@ -54,6 +77,29 @@ torch.set_num_threads(1)
 MAP = (1, 5, 4, 3)
 """Operator -> (attributes, shapes of the inputs that flow, shapes of the constants behind them), several of each."""
 CASES: dict[str, list[tuple[Op, list[tuple[int, ...]], list[tuple[int, ...]]]]] = {
+    "abs": [(Abs(), [MAP], [])],
+    "depth_to_space": [(DepthToSpace(2), [(1, 2, 3, 8)], [])],
+    "div": [(Div(), [MAP], [(3,)])],
+    "elu": [(Elu(), [MAP], [])],
+    "exp": [(Exp(), [MAP], [])],
+    "gelu": [(Gelu(), [MAP], []), (Gelu(True), [MAP], [])],
+    "hard_sigmoid": [(HardSigmoid(), [MAP], [])],
+    "instance_norm": [(InstanceNorm(1e-3), [MAP], [(3,), (3,)]), (InstanceNorm(1e-3), [MAP], [(3,)])],
+    "l2_normalization": [(L2Normalization(), [MAP], [])],
+    "layer_norm": [(LayerNorm(1e-3), [MAP], [(3,), (3,)]), (LayerNorm(1e-3, 2), [MAP], [(4, 3)])],
+    "log": [(Log(), [MAP], [])],
+    "neg": [(Neg(), [MAP], [])],
+    "prelu": [(PRelu(), [MAP], [(3,)]), (PRelu(), [MAP], [(1, 1, 3)])],
+    "reduce_max": [(ReduceMax((1, 2), True), [MAP], []), (ReduceMax((3,)), [MAP], [])],
+    "reduce_min": [(ReduceMin((1, 2), True), [MAP], []), (ReduceMin((3,)), [MAP], [])],
+    "reduce_sum": [(ReduceSum((1, 2), True), [MAP], []), (ReduceSum((3,)), [MAP], [])],
+    "resize_bilinear": [(ResizeBilinear((7, 3)), [MAP], []), (ResizeBilinear((10, 8), False, True), [MAP], [])],
+    "rsqrt": [(Rsqrt(), [MAP], [])],
+    "silu": [(Silu(), [MAP], [])],
+    "space_to_depth": [(SpaceToDepth(2), [(1, 4, 6, 2)], [])],
+    "sqrt": [(Sqrt(), [MAP], [])],
+    "square": [(Square(), [MAP], [])],
+    "squared_difference": [(SquaredDifference(), [MAP, MAP], []), (SquaredDifference(), [MAP], [(3,)])],
     "add": [(Add(), [MAP, MAP], []), (Add("relu6"), [MAP], [(3,)]), (Add(), [MAP, (1, 1, 1, 3)], [])],
     "average_pool2d": [(AveragePool2D((2, 2), (2, 1)), [MAP], []),
                        (AveragePool2D((3, 2), (2, 2), (1, 1, 1, 0), "relu"), [MAP], [])],
@@ -87,8 +133,10 @@ CASES: dict[str, list[tuple[Op, list[tuple[int, ...]], list[tuple[int, ...]]]]] 
     "transpose": [(Transpose((0, 2, 3, 1)), [MAP], [])],
     "transpose_conv": [(TransposeConv((9, 9), (2, 2), (1, 0)), [MAP], [(2, 3, 3, 3), (2,)])],
 }  # fmt: skip
-NOT_FLOAT = {"unsupported", "read_variable", "assign_variable"}
-"""A placeholder, and state, which float graphs to be trained do not have."""
+NOT_FLOAT = {"unsupported", "read_variable", "assign_variable", "arg_max"}
+"""A placeholder, state, and an index: float graphs to be trained have none."""
+POSITIVE = {"log", "sqrt", "rsqrt"}
+"""What is only defined there."""
 INVISIBLE = {"quantize", "dequantize"}
 """Between floats they have no NumPy reference: in a float graph they do not occur."""
 
@@ -120,7 +168,7 @@ def test_every_operator(name):
     for op, flowing, constants in CASES[name]:
         graph = one_node(op, flowing, constants)
         module = to_module(graph).double().eval()
-        xs = inputs_of(graph, 2)
+        xs = [x.abs() + 0.1 if name in POSITIVE else x for x in inputs_of(graph, 2)]
         # A batch of two gives each sample's own result, which is the reference's.
         together = listed(module(*xs))
         if name not in INVISIBLE | {"batch_norm"}:
@@ -145,7 +193,7 @@ def test_every_operator(name):
 
 
 def test_what_is_trained():
-    kept = {"batch_norm": {"mean", "variance"}, "maximum": {"b"}, "minimum": {"b"}}
+    kept = {"batch_norm": {"mean", "variance"}, "maximum": {"b"}, "minimum": {"b"}, "squared_difference": {"b"}}
     for name, cases in CASES.items():
         for op, flowing, constants in cases:
             module = to_module(one_node(op, flowing, constants))

@@ -110,6 +110,8 @@ def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tens
         return [f"its weights must be quantized per tensor or along dimension {axis}"]
     if any(z != 0 for z in q.zero_point):
         return ["its weights have a zero point other than 0"]
+    if q.bits < 8 and x.dtype == "int16":
+        return [f"its weights have {q.bits} bits and its activations 16; with int16 activations weights have 8"]
     multiplier, shift = channel_multipliers(x, weights, out, weights.shape[axis])
     w = np.moveaxis(np.abs(weights.data.astype(np.int64)), axis, 0).reshape(weights.shape[axis], -1)
     # Python's integers: a bias of 64 bits may be any.

@@ -5,7 +5,7 @@ Importing this imports no PyTorch; the functions do, and raise ToolError where i
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..errors import DataError
@@ -44,12 +44,15 @@ def to_graph(module: Any) -> Graph:
     return module.to_graph()
 
 
-def quantization_aware(model: Any, calibration: Any, *, keep_float: Collection[str] = ()) -> Any:
+def quantization_aware(
+    model: Any, calibration: Any, *, weight_bits: int | Mapping[str, int] = 8, keep_float: Collection[str] = ()
+) -> Any:
     """A float model as an nn.Module that computes in the integers of the device and trains through them.
 
     Args:
         model: a float Graph, or a module of `to_module`. Batch norms are folded, so train with them before.
         calibration: representative inputs, in any form that `quantize.calibrate` takes; or the ranges that it gave.
+        weight_bits: 8, 4 or 2 for all layers with weights, or by name or pattern; see `quantize`.
         keep_float: layers, or patterns of their names, that stay in float32.
 
     Returns: a `quantized.QuantizedModule`. `to_graph` of it is the quantized Graph that compiles; in eval(), its
@@ -67,4 +70,4 @@ def quantization_aware(model: Any, calibration: Any, *, keep_float: Collection[s
         found = f"is {type(model).__name__}"
         remedy = "Other modules become graphs with from_torch"
         raise DataError("model", found, "a Graph or a module of to_module", remedy)
-    return prepared(model, calibration, keep_float)
+    return prepared(model, calibration, keep_float, weight_bits)

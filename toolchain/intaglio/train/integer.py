@@ -188,7 +188,7 @@ def _by_reference(
             continue
         zero = 0 if t.dtype == "float32" or t.quant is None else t.zero_point
         arrays.append((x.detach() + zero).cpu().numpy().astype(DTYPES[t.dtype]))
-        reals.append(x if t.dtype == "float32" else x * t.scale)
+        reals.append(x if t.dtype == "float32" else (x * t.scale).float())
     exact = op.reference(arrays, ins, outs)
     found: list[Any] = []
     for t, real, y in zip(outs, _listed(op.forward(*reals)), exact, strict=True):

@@ -23,6 +23,7 @@ from ..quantize.pool_to_mean import pool_to_mean
 from ..quantize.post_training import quantize, quantize_simplified
 from ..quantize.scales import FIXED, groups_of
 from ..quantize.simplify import simplify
+from ..quantize.weights import WeightBits
 from .float_run import check_inputs
 from .integer import constant_value, entered, run_node
 from .module import GraphModule, gathered, require_trainable
@@ -39,9 +40,9 @@ class QuantizedModule(GraphModule):
     floats, the real values of the integers.
     """
 
-    def __init__(self, graph: Graph, ranges: Ranges, keep_float: Collection[str]) -> None:
+    def __init__(self, graph: Graph, ranges: Ranges, keep_float: Collection[str], weight_bits: WeightBits) -> None:
         super().__init__(graph)
-        self.keep_float = tuple(keep_float)
+        self.keep_float, self.weight_bits = tuple(keep_float), weight_bits
         self.ranged = [*graph.inputs, *(n for node in graph.nodes for n in node.outputs)]
         """The tensors that `ranges` is about, in order."""
         self.register_buffer("ranges", torch.tensor([ranges[n] for n in self.ranged], dtype=torch.float64))
@@ -72,7 +73,7 @@ class QuantizedModule(GraphModule):
             if t.data is not None and not np.isfinite(t.data).all():
                 remedy = "Lower the learning rate, or bound the gradient"
                 raise TrainingError(f"graph {graph.name}", f"{t.name} holds NaN or infinite values", "", remedy)
-        return quantize_simplified(graph, ranges, self.keep_float)
+        return quantize_simplified(graph, ranges, self.keep_float, self.weight_bits)
 
     def forward(self, *inputs: Any) -> Any:
         """Float tensors [n, ...], one per graph input in its layout -> the output's real values, or a tuple of them.
@@ -159,7 +160,9 @@ def _array(value: Any, t: Tensor) -> Array:
     return np.asarray((value + zero).cpu().numpy()).astype(DTYPES[t.dtype])
 
 
-def prepared(model: Graph | GraphModule, calibration: Any, keep_float: Collection[str]) -> QuantizedModule:
+def prepared(
+    model: Graph | GraphModule, calibration: Any, keep_float: Collection[str], weight_bits: WeightBits
+) -> QuantizedModule:
     """See `train.quantization_aware`."""
     if isinstance(model, QuantizedModule):
         raise DataError("module", "is quantization-aware already", "a float Graph, or a module of to_module")
@@ -171,8 +174,8 @@ def prepared(model: Graph | GraphModule, calibration: Any, keep_float: Collectio
     graph = pool_to_mean(simplify(model))
     require_trainable(graph)
     ranges = calibration if _are_ranges(calibration) else calibrate(graph, calibration, DEFAULT_METHODS[8])
-    quantize(graph, ranges, keep_float)  # what cannot be quantized is told of now, not in the first step
-    return QuantizedModule(graph, ranges, keep_float)
+    quantize(graph, ranges, keep_float, weight_bits)  # what cannot be quantized is told of now, not in the first step
+    return QuantizedModule(graph, ranges, keep_float, weight_bits)
 
 
 def _are_ranges(calibration: Any) -> bool:
