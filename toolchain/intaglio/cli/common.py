@@ -38,6 +38,9 @@ KeepFloat = Annotated[
     list[str] | None,
     typer.Option("--keep-float", metavar="LAYER", help="A layer, or a pattern, that --calibrate leaves in float32."),
 ]
+Lossless = Annotated[
+    bool, typer.Option("--lossless", help="Remove constant, repeated and unread channels; every output byte stays.")
+]
 Timeout = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Kill a run that takes longer than this.")
 ]

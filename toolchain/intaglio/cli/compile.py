@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
 def compile_(
     model: common.Source,
-    board: Annotated[
-        str, typer.Option("--board", metavar="BOARD", help="A name from `intaglio boards`, or a folder.")
-    ],
+    board: Annotated[str, typer.Option("--board", metavar="BOARD", help="A name from `intaglio boards`, or a folder.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="The folder to write, all at once.")],
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = "percentile",
     keep_float: common.KeepFloat = None,
+    lossless: common.Lossless = False,
     build: Annotated[bool, typer.Option("--build/--no-build", help="Build firmware.elf as well.")] = True,
 ) -> None:
     """Write a model as plain C for a board, and build the firmware that runs it.
@@ -37,7 +36,7 @@ def compile_(
     with common.steps() as say:
         found = boards.load(board)
         graph = package.load(model, calibrate, method, say, keep_float or ())
-        compiled = package.compile_graph(graph, found, out, build, say)
+        compiled = package.compile_graph(graph, found, out, build, say, lossless or package.is_lossless(model))
     console = common.console()
     console.print(_sizes(compiled, found))
     console.print(f"{out}: {_contents(compiled)}")

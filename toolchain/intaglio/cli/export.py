@@ -16,6 +16,7 @@ def export(
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = "percentile",
     keep_float: common.KeepFloat = None,
+    lossless: common.Lossless = False,
 ) -> None:
     """Write a model, as it is or quantized, as a .tflite that LiteRT and TFLM load."""
     from .. import files, package
@@ -24,6 +25,6 @@ def export(
     with common.steps() as say:
         graph = package.load(source, calibrate, method, say, keep_float or ())
         say("writing")
-        data = write(graph)
+        data = write(package.reduced(graph, borders=False) if lossless else graph)
     files.write_file(tflite, data, keep=(source,))
     common.console().print(f"{tflite}: {len(graph.nodes)} operators, {len(data):,} bytes")

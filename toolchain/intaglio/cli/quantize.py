@@ -29,6 +29,7 @@ def quantize(
     bias_correction: Annotated[
         bool, typer.Option("--bias-correction/--no-bias-correction", help="Take shifts of channel means back.")
     ] = True,
+    lossless: common.Lossless = False,
     report: Annotated[bool, typer.Option("--report", help="Compare floats and integers layer by layer.")] = False,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON; `-` is stdout, alone.")
@@ -51,7 +52,7 @@ def quantize(
         found = post_training(
             graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction
         )
-        data = write(found)
+        data = write(package.reduced(found, borders=False) if lossless else found)
         if report or json is not None:
             say("comparing floats and integers")
             compared = _compare(graph, found, arrays, equalize)
