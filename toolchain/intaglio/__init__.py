@@ -91,15 +91,24 @@ def to_int8(
     )  # fmt: skip
 
 
-def compile(model: Model, board: str | os.PathLike[str], out: str | os.PathLike[str], build: bool = True) -> Compiled:
+def compile(
+    model: Model,
+    board: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    build: bool = True,
+    *,
+    lossless: bool = False,
+) -> Compiled:
     """Write a model as a folder of C for a board, and firmware.elf unless `build` is false. A float model becomes
-    float32 C: `to_int8` quantizes it first.
+    float32 C: `to_int8` quantizes it first. `lossless` removes what no output byte depends on: see
+    compress/lossless.py.
 
-    Raises UnsupportedError, FitError, BuildError, ToolError, BoardError, OutputError; then nothing is written.
+    Raises UnsupportedError, FitError, BuildError, ToolError, BoardError, OutputError, and DataError for `lossless` with
+    a float model; then nothing is written.
     """
     from . import boards, package
 
-    return package.compile_graph(load(model), boards.load(board), Path(out), build)
+    return package.compile_graph(load(model), boards.load(board), Path(out), build, lossless=lossless)
 
 
 def run(
@@ -170,12 +179,16 @@ def measure(
         return profile.profile(firmware, batch.arrays, want, exact=exact, timeout=timeout, qemu_args=qemu_args)
 
 
-def export(model: Model, tflite: str | os.PathLike[str]) -> None:
-    """Write a model as a .tflite. Raises UnsupportedError for what TFLite lacks, OutputError."""
-    from . import files
+def export(model: Model, tflite: str | os.PathLike[str], *, lossless: bool = False) -> None:
+    """Write a model as a .tflite, with `lossless` less what no output byte depends on, as far as TFLite can say it.
+
+    Raises UnsupportedError for what TFLite lacks, DataError for `lossless` with a float model, OutputError.
+    """
+    from . import files, package
     from .emit.tflite import write
 
-    files.write_file(Path(tflite), write(load(model)))
+    graph = load(model)
+    files.write_file(Path(tflite), write(package.reduced(graph, borders=False) if lossless else graph))
 
 
 def _named(inputs: Mapping[str, Array] | Array) -> Mapping[str, Array]:

@@ -88,6 +88,8 @@ class Manifest(_Frozen):
     layers: tuple[Layer, ...]
     sources: tuple[Annotated[str, AfterValidator(_inside)], ...] = Field(min_length=1)
     """The .c files, relative to the folder."""
+    lossless: bool = False
+    """Whether channels were removed (compress/lossless.py): `layers` are then those of the C, not of the model."""
 
     @model_validator(mode="after")
     def _lines(self) -> Self:

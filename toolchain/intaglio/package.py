@@ -111,24 +111,48 @@ def is_compiled(path: Path) -> bool:
     return (path / FILE).is_file()
 
 
-def emit(graph: Graph, board: Board, say: Say = quiet) -> dict[str, bytes]:
-    """The files of a compiled folder, by relative path. Raises UnsupportedError, and FitError when it cannot fit."""
+def is_lossless(path: Path) -> bool:
+    """Whether a path is a folder compiled with --lossless. Raises BuildError for a damaged one."""
+    return is_compiled(path) and Manifest.read(path).lossless
+
+
+def reduced(graph: Graph, borders: bool = True) -> Graph:
+    """The smallest graph with the same bytes out (compress/lossless.py). Raises DataError for a float model."""
+    if float_model(graph):
+        raise DataError("--lossless", f"{graph.name} is float", "a quantized model", "--calibrate quantizes it")
+    from .compress.lossless import lossless
+
+    return lossless(graph, borders)
+
+
+def emit(graph: Graph, board: Board, say: Say = quiet, lossless: bool = False) -> dict[str, bytes]:
+    """The files of a compiled folder, by relative path. Raises UnsupportedError, and FitError when it cannot fit.
+
+    With `lossless` the C is of the reduced graph; the model beside it stays, as what the C is judged by.
+    """
+    if lossless:
+        say("removing channels")
+    executed = reduced(graph) if lossless else graph
     say("generating C")
-    contents = pipeline.compile_graph(graph, board.name, board.load_target().kernels)
-    build.check_fit(Manifest.model_validate_json(contents[FILE]), board)
+    contents = pipeline.compile_graph(executed, board.name, board.load_target().kernels)
+    manifest = Manifest.model_validate_json(contents[FILE]).model_copy(update={"lossless": lossless})
+    contents[FILE] = manifest.to_json().encode()
+    build.check_fit(manifest, board)
     # What TFLite cannot say stays away: the folder then does without a reference of its own.
     with contextlib.suppress(UnsupportedError):
         contents[MODEL] = tflite_writer.write(graph)
     return contents
 
 
-def compile_graph(graph: Graph, board: Board, out: Path, with_firmware: bool = True, say: Say = quiet) -> Compiled:
+def compile_graph(
+    graph: Graph, board: Board, out: Path, with_firmware: bool = True, say: Say = quiet, lossless: bool = False
+) -> Compiled:
     """Write a model as a folder of C, and its firmware; the folder appears when all of it is done, or not at all.
 
-    Raises what emit and build.compile_firmware raise, and OutputError.
+    `lossless`: reduced first (see emit). Raises what emit and build.compile_firmware raise, and OutputError.
     """
     with files.new_folder(out, _only_ours) as folder:
-        manifest = write(emit(graph, board, say), folder)
+        manifest = write(emit(graph, board, say, lossless), folder)
         firmware = None
         if with_firmware:
             say(f"building for {board.name}")
@@ -154,7 +178,7 @@ def prepared(path: Path | None, board: Board, graph: Graph | None, say: Say = qu
             raise ModelError(str(path), f"was compiled for another board and holds no {MODEL}", "", "Compile it again")
         else:
             folder, elf = Path(name), _cached_elf(path or Path(graph.name), board)
-            manifest = write(emit(graph, board, say), folder)
+            manifest = write(emit(graph, board, say, path is not None and is_lossless(path)), folder)
         say(f"building for {board.name}")
         yield build.compile_firmware(folder, manifest, board, elf)
 

@@ -65,6 +65,9 @@ WeightBits = Annotated[
         help="Weights of 8, 4 or 2 bits: of all layers (4), or of a layer or pattern (conv*=4). Later ones win.",
     ),
 ]
+Lossless = Annotated[
+    bool, typer.Option("--lossless", help="Remove constant, repeated and unread channels; every output byte stays.")
+]
 Timeout = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Kill a run that takes longer than this.")
 ]

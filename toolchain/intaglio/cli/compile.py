@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def compile_(
     model: common.Source,
-    board: Annotated[
-        str, typer.Option("--board", metavar="BOARD", help="A name from `intaglio boards`, or a folder.")
-    ],
+    board: Annotated[str, typer.Option("--board", metavar="BOARD", help="A name from `intaglio boards`, or a folder.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="The folder to write, all at once.")],
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = None,
@@ -29,6 +27,7 @@ def compile_(
     example: common.Example = None,
     weight_bits: common.WeightBits = None,
     activation_bits: common.ActivationBits = "8",
+    lossless: common.Lossless = False,
     build: Annotated[bool, typer.Option("--build/--no-build", help="Build firmware.elf as well.")] = True,
 ) -> None:
     """Write a model as plain C for a board, and build the firmware that runs it.
@@ -42,7 +41,7 @@ def compile_(
         found = boards.load(board)
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
         graph = package.load(model, how, say, common.module_of(module, example))
-        compiled = package.compile_graph(graph, found, out, build, say)
+        compiled = package.compile_graph(graph, found, out, build, say, lossless or package.is_lossless(model))
     console = common.console()
     console.print(_sizes(compiled, found))
     console.print(f"{out}: {_contents(compiled)}")

@@ -18,6 +18,7 @@ def export(
     activation_bits: common.ActivationBits = "8",
     keep_float: common.KeepFloat = None,
     weight_bits: common.WeightBits = None,
+    lossless: common.Lossless = False,
 ) -> None:
     """Write a model, as it is or quantized, as a .tflite that LiteRT and TFLM load."""
     from .. import files, package
@@ -27,6 +28,6 @@ def export(
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
         graph = package.load(source, how, say)
         say("writing")
-        data = write(graph)
+        data = write(package.reduced(graph, borders=False) if lossless else graph)
     files.write_file(tflite, data, keep=(source,))
     common.console().print(f"{tflite}: {len(graph.nodes)} operators, {len(data):,} bytes")

@@ -36,6 +36,7 @@ def quantize(
     ] = "nearest",
     module: common.Module = None,
     example: common.Example = None,
+    lossless: common.Lossless = False,
     report: Annotated[bool, typer.Option("--report", help="Compare floats and integers layer by layer.")] = False,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON; `-` is stdout, alone.")
@@ -61,7 +62,7 @@ def quantize(
             rounding=rounding, weight_bits=common.weight_bits(weight_bits),
             activation_bits=common.bits(activation_bits),
         )  # fmt: skip
-        data = write(found)
+        data = write(package.reduced(found, borders=False) if lossless else found)
         if report or json is not None:
             say("comparing floats and integers")
             compared = _compare(graph, found, arrays, equalize)

@@ -64,7 +64,10 @@ def kernel_files(stems: Sequence[str], folders: Sequence[str]) -> dict[str, Path
         if path is None:
             raise GraphError(f"kernel {name}", f"is in none of {', '.join(d.name for d in search)}")
         found[name] = path
-        queue += [n for n in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M) if n != "itg.h"]
+        headers = [n for n in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M) if n != "itg.h"]
+        # A kernel may call another one: where a header has a source beside it, that is needed too.
+        sources = [f"{n.removesuffix('.h')}.c" for n in headers]
+        queue += headers + [n for n in sources if any((d / n).is_file() for d in search)]
     return dict(sorted(found.items()))
 
 
@@ -148,6 +151,12 @@ class _Source:
         self.arrays: dict[str, str] = {}
         self.structs: list[str] = []
         self.weights = constant_names(graph)
+        self.stored: dict[tuple[str, bytes | str], str] = {}
+        """Arrays by what they hold, and structs by their text: equal ones are written once."""
+        for name, c_name in self.weights.items():
+            t = graph.tensors[name]
+            assert t.data is not None
+            self.stored[t.dtype, t.data.tobytes()] = c_name
 
     def source(self) -> str:
         graph, name = self.graph, self.graph.name
@@ -240,9 +249,11 @@ class _Source:
         if isinstance(a, Struct):
             c_name = f"{self.prefix(i)}{suffix}_params"
             values = [f"/* {key} */ {self.value(v, i, node, suffix)}" for key, v in a.fields]
-            text = _wrap(_listed(values), "    ", "    ")
-            self.structs.append("\n".join([f"static const {a.ctype} {c_name} = {{", *text, "};"]))
-            return f"&{c_name}"
+            text = "\n".join(_wrap(_listed(values), "    ", "    "))
+            stored = self.stored.setdefault((a.ctype, text), c_name)
+            if stored == c_name:
+                self.structs.append(f"static const {a.ctype} {c_name} = {{\n{text}\n}};")
+            return f"&{stored}"
         return "NULL"
 
     def value(self, v: FieldValue, i: int, node: Node, suffix: str) -> str:
@@ -256,8 +267,10 @@ class _Source:
 
     def constant(self, a: Const, i: int, node: Node, suffix: str) -> str:
         c_name = f"{self.prefix(i)}{suffix}_{a.suffix}"
-        self.arrays[c_name] = _array(c_name, a.data, a.comment or _dims(a.data.shape))
-        return c_name
+        stored = self.stored.setdefault((a.data.dtype.name, a.data.tobytes()), c_name)
+        if stored == c_name:
+            self.arrays[c_name] = _array(c_name, a.data, a.comment or _dims(a.data.shape))
+        return stored
 
     def prefix(self, i: int) -> str:
         return f"{self.graph.name}_l{i:02d}"
@@ -269,7 +282,7 @@ class _Source:
         if place.kind == "arena":
             return f"({ctype} *)(arena + {place.offset})"
         if place.kind == "const":
-            return self.weights[t.name]
+            return self.weights[place.of]
         names = self.graph.inputs if place.kind == "input" else self.graph.outputs
         pointer = port_name("in" if place.kind == "input" else "out", place.index, len(names))
         declared = self.graph.tensors[names[place.index]].dtype
@@ -310,15 +323,16 @@ def _itg_h() -> str:
 
 
 def constant_names(graph: Graph) -> dict[str, str]:
-    """C names of the constant tensors that calls use, after the first node that does and its input's role."""
+    """C names of the constant tensors that are stored, after the first node that uses them and its input's role."""
     names: dict[str, str] = {}
     for i, node in enumerate(graph.nodes):
         used = {b.tensor for c in node.calls for b in _buffers(c)}
         roles = node.op.input_names
         for k, name in enumerate(node.inputs):
-            if name in used and name not in names and graph.tensors[name].is_const:
+            place = graph.tensors[name].place if name in used else None
+            if place is not None and place.kind == "const" and place.of not in names:
                 role = roles[k] if k < len(roles) else f"in{k}"
-                names[name] = f"{graph.name}_l{i:02d}_{role}"
+                names[place.of] = f"{graph.name}_l{i:02d}_{role}"
     return names
 
 

@@ -57,21 +57,23 @@ class Conv2D(Op):
         return macs_of(need(ins[1]), outs[0].shape[1] * outs[0].shape[2])
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        x, w = need(ins[0]), need(ins[1])
-        weights = arr(xs[1]).astype(np.float64)
-        kernel = (w.shape[1], w.shape[2])
-        windows = patches(arr(xs[0]), kernel, self.stride, self.dilation, self.pads, input_offset(x))
         # Integer products: float64 sums are exact up to 2**53, and BLAS makes them fast.
-        windows = windows.astype(np.float64) - input_offset(x)
+        acc = self.sums(arr(xs[0]).astype(np.float64) - input_offset(need(ins[0])), arr(xs[1]).astype(np.float64))
+        return [output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)]
+
+    def sums(self, x: Array, weights: Array) -> Array:
+        """Sums of products [n][out_h][out_w][out_c] of x [n][h][w][in_c], whose zero is 0: no bias, no activation."""
+        out_c, kernel_h, kernel_w, per_group = weights.shape
+        windows = patches(x, (kernel_h, kernel_w), self.stride, self.dilation, self.pads, 0)
         n, oh, ow = windows.shape[:3]
-        groups = x.shape[3] // w.shape[3]
-        acc = np.empty((n, oh, ow, w.shape[0]))
-        per = w.shape[0] // groups
+        groups = x.shape[3] // per_group
+        acc = np.empty((n, oh, ow, out_c))
+        per = out_c // groups
         for g in range(groups):
-            columns = windows[..., g * w.shape[3] : (g + 1) * w.shape[3]].reshape(n * oh * ow, -1)
+            columns = windows[..., g * per_group : (g + 1) * per_group].reshape(n * oh * ow, -1)
             rows = weights[g * per : (g + 1) * per].reshape(per, -1)
             acc[..., g * per : (g + 1) * per] = (columns @ rows.T).reshape(n, oh, ow, per)
-        return [output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)]
+        return acc
 
     def lower(self, node: Node, graph: Graph) -> Call:
         ins, out = graph.ins(node), graph.outs(node)[0]

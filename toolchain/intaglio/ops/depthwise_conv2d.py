@@ -61,16 +61,18 @@ class DepthwiseConv2D(Op):
         return macs_of(need(ins[1]), outs[0].shape[1] * outs[0].shape[2])
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        x, w = need(ins[0]), need(ins[1])
-        _, kernel_h, kernel_w, channels = w.shape
-        weights = arr(xs[1]).astype(np.float64)
-        windows = patches(arr(xs[0]), (kernel_h, kernel_w), self.stride, self.dilation, self.pads, input_offset(x))
+        acc = self.sums(arr(xs[0]).astype(np.float64) - input_offset(need(ins[0])), arr(xs[1]).astype(np.float64))
+        return [output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)]
+
+    def sums(self, x: Array, weights: Array) -> Array:
+        """Sums of products [n][out_h][out_w][out_c] of x [n][h][w][in_c], whose zero is 0: no bias, no activation."""
+        _, kernel_h, kernel_w, channels = weights.shape
+        windows = patches(x, (kernel_h, kernel_w), self.stride, self.dilation, self.pads, 0)
         acc = np.zeros((*windows.shape[:3], channels))
         for ky in range(kernel_h):
             for kx in range(kernel_w):
-                tap = windows[:, :, :, ky, kx, :].astype(np.float64) - input_offset(x)
-                acc += np.repeat(tap, channels // x.shape[3], axis=3) * weights[0, ky, kx]
-        return [output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)]
+                acc += np.repeat(windows[:, :, :, ky, kx, :], channels // x.shape[3], axis=3) * weights[0, ky, kx]
+        return acc
 
     def lower(self, node: Node, graph: Graph) -> Call:
         ins, out = graph.ins(node), graph.outs(node)[0]

@@ -55,12 +55,14 @@ class FullyConnected(Op):
         return macs_of(w, need(ins[0]).size // w.shape[1])
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        x, w, out = need(ins[0]), need(ins[1]), outs[0]
         # Integer products: float64 sums are exact up to 2**53, and BLAS makes them fast.
-        rows = arr(xs[0]).reshape(-1, w.shape[1]).astype(np.float64) - input_offset(x)
-        acc = rows @ arr(xs[1]).astype(np.float64).T
-        y = output_of(acc, xs[2] if len(xs) > 2 else None, ins, out, self.activation)
-        return [y.reshape(out.shape)]
+        acc = self.sums(arr(xs[0]).astype(np.float64) - input_offset(need(ins[0])), arr(xs[1]).astype(np.float64))
+        y = output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)
+        return [y.reshape(outs[0].shape)]
+
+    def sums(self, x: Array, weights: Array) -> Array:
+        """Sums of products [rows][out_c] of x, whose zero is 0: no bias, no activation."""
+        return np.asarray(x.reshape(-1, weights.shape[1]) @ weights.T)
 
     def lower(self, node: Node, graph: Graph) -> Call:
         ins = graph.ins(node)

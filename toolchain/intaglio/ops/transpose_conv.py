@@ -63,20 +63,21 @@ class TransposeConv(Op):
         return macs_of(need(ins[1]), x.shape[1] * x.shape[2])
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
-        x, w = need(ins[0]), need(ins[1])
         # float64 holds these integer sums exactly, and BLAS makes them fast.
-        pixels = arr(xs[0]).astype(np.float64) - input_offset(x)
-        weights = arr(xs[1]).astype(np.float64)
-        (kh, kw), (sh, sw) = w.shape[1:3], self.stride
+        acc = self.sums(arr(xs[0]).astype(np.float64) - input_offset(need(ins[0])), arr(xs[1]).astype(np.float64))
+        return [output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)]
+
+    def sums(self, x: Array, weights: Array) -> Array:
+        """Sums of products [n][out_h][out_w][out_c] of x [n][h][w][in_c], whose zero is 0: no bias, no activation."""
+        (kh, kw), (sh, sw) = weights.shape[1:3], self.stride
         n, h, wd = x.shape[:3]
         reach = tuple((d - 1) * s + k for d, s, k in zip((h, wd), (sh, sw), (kh, kw), strict=True))
         far = tuple(max(r, c + o) for r, c, o in zip(reach, self.cut, self.size, strict=True))
-        acc = np.zeros((n, *far, w.shape[0]))
+        acc = np.zeros((n, *far, weights.shape[0]))
         for ky in range(kh):
             for kx in range(kw):
-                acc[:, ky : ky + h * sh : sh, kx : kx + wd * sw : sw][:, :h, :wd] += pixels @ weights[:, ky, kx].T
-        acc = acc[:, self.cut[0] : self.cut[0] + self.size[0], self.cut[1] : self.cut[1] + self.size[1]]
-        return [output_of(acc, xs[2] if len(xs) > 2 else None, ins, outs[0], self.activation)]
+                acc[:, ky : ky + h * sh : sh, kx : kx + wd * sw : sw][:, :h, :wd] += x @ weights[:, ky, kx].T
+        return acc[:, self.cut[0] : self.cut[0] + self.size[0], self.cut[1] : self.cut[1] + self.size[1]]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         ins, out = graph.ins(node), graph.outs(node)[0]

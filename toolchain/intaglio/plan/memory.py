@@ -20,8 +20,14 @@ def plan(graph: Graph) -> Graph:
         where = g.place or Place("arena", offset=offsets[g.members])
         places |= dict.fromkeys(g.members, where)
     tensors: dict[str, Tensor] = {}
+    stored: dict[tuple[str, bytes], str] = {}
     for name, t in graph.tensors.items():
-        tensors[name] = replace(t, place=Place("const", of=name) if t.is_const else places[name])
+        if t.data is not None and t.is_const:
+            # Equal constants lie in flash once.
+            first = stored.setdefault((t.dtype, t.data.tobytes()), name)
+            tensors[name] = replace(t, place=Place("const", of=first))
+        else:
+            tensors[name] = replace(t, place=places[name])
     peak = graph.nodes[fullest(arena, len(graph.nodes))].name if arena and graph.nodes else ""
     nodes = tuple(_with_scratch(node, i, graph, offsets) for i, node in enumerate(graph.nodes))
     return replace(graph, nodes=nodes, tensors=tensors, arena_bytes=size, peak=peak)
