@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..graph import Array, Graph
     from ..quantize.explain import LayerReport, QuantizationReport
+    from ..quantize.weights import WeightBits
 
 
 def quantize(
@@ -36,6 +37,17 @@ def quantize(
     ] = "nearest",
     module: common.Module = None,
     example: common.Example = None,
+    weight_bytes: Annotated[
+        int | None,
+        typer.Option("--weight-bytes", metavar="N", min=1, help="Choose 8, 4 or 2 bits a layer, so that weights fit."),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option("--max-drop", metavar="POINTS", min=0.0, help="The fewest bits with which --test loses no more."),
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option("--test", metavar="T.npz", help="For --max-drop: inputs, and labels `y`.")
+    ] = None,
     lossless: common.Lossless = False,
     report: Annotated[bool, typer.Option("--report", help="Compare floats and integers layer by layer.")] = False,
     json: Annotated[
@@ -48,7 +60,9 @@ def quantize(
     from ..emit.tflite import write
     from ..errors import DataError
     from ..graph import float_model
+    from ..quantize.mixed import choices
     from ..quantize.post_training import post_training
+    from .budget import bits_within, require_alone
 
     compared: QuantizationReport | None = None
     with common.steps() as say:
@@ -56,12 +70,21 @@ def quantize(
         if not float_model(graph):
             raise DataError(str(model), "is quantized already", "a float model")
         arrays = package.calibration_data(graph, calibrate)
+
+        def made(bits: WeightBits) -> Graph:
+            return post_training(
+                graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction,
+                rounding=rounding, weight_bits=bits, activation_bits=common.bits(activation_bits),
+            )  # fmt: skip
+
+        chosen = common.weight_bits(weight_bits)
+        if weight_bytes is not None or max_drop is not None or test is not None:
+            require_alone(weight_bits, activation_bits, weight_bytes, max_drop, test)
+            say("measuring what each layer loses with few bits")
+            every = choices(graph, arrays, method, str(calibrate))
+            chosen = bits_within(every, weight_bytes, max_drop, test, graph, made, say)
         say("quantizing")
-        found = post_training(
-            graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction,
-            rounding=rounding, weight_bits=common.weight_bits(weight_bits),
-            activation_bits=common.bits(activation_bits),
-        )  # fmt: skip
+        found = made(chosen)
         data = write(package.reduced(found, borders=False) if lossless else found)
         if report or json is not None:
             say("comparing floats and integers")
@@ -77,6 +100,8 @@ def quantize(
     if report and compared is not None:
         console.print(_layers(compared), "")
         _summary(compared)
+    if isinstance(chosen, dict):
+        console.print("Bits of weights: " + ", ".join(f"{name} {bits}" for name, bits in chosen.items()))
     console.print(f"{out}: {len(found.nodes)} operators, {len(data):,} bytes")
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import DataError
 from ..graph import Array, Graph, constant
 from ..train.float_run import run_float
-from .calibrate import batches
+from .calibrate import batches, calibrate, read_samples
+from .methods import DEFAULT_METHODS, Method
 from .post_training import quantize
 from .scales import WEIGHTED, Ranges
 from .simplify import simplify
@@ -49,6 +50,20 @@ class Choice:
     loss: float
 
 
+def choices(graph: Graph, data: Any, method: Method | None = None, source: str = "calibration data") -> list[Choice]:
+    """The choices worth having for a float model, smallest first; `within_bytes` and `smallest` pick one.
+
+    Args:
+        data, method, source: see quantize.calibrate.calibrate.
+    Raises: DataError for data that does not fit, ToolError without PyTorch.
+    """
+    graph = simplify(graph)
+    arrays = read_samples(graph, data, source)
+    named = dict(zip(graph.inputs, arrays, strict=True))
+    ranges = calibrate(graph, named, method or DEFAULT_METHODS[8], source=source)
+    return frontier(sensitivities(graph, ranges, arrays))
+
+
 def sensitivities(
     graph: Graph, ranges: Ranges, arrays: Sequence[Array], bits: Sequence[int] = (8, 4, 2)
 ) -> list[Sensitivity]:
@@ -60,6 +75,8 @@ def sensitivities(
         arrays: one float32 array [n, *shape without the batch] a graph input; the first SAMPLES are used.
     """
     graph = simplify(graph)
+    if not any(n.op.name in WEIGHTED for n in graph.nodes):
+        raise DataError(f"model {graph.name}", "has no layer with weights", "", "There are no bits to choose")
     few = [a[:SAMPLES] for a in arrays]
     want = _outputs(graph, few)
     size = float(sum((w**2).sum() for w in want)) or 1.0
