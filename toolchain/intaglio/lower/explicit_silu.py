@@ -15,10 +15,10 @@ def explicit_silu(graph: Graph) -> Graph:
     nodes: list[Node] = []
     tensors = dict(graph.tensors)
     for node in graph.nodes:
-        out = tensors[node.outputs[0]]
-        if not isinstance(node.op, Silu) or out.dtype != "float32":
-            nodes.append(node)
+        if not isinstance(node.op, Silu) or tensors[node.outputs[0]].dtype != "float32":
+            nodes.append(node)  # ASSIGN_VARIABLE has no output to look at
             continue
+        out = tensors[node.outputs[0]]
         gate = fresh(f"{out.name}:gate", tensors)
         tensors[gate] = replace(out, name=gate)
         nodes.append(Node(gate, Logistic(), node.inputs, (gate,)))
