@@ -192,11 +192,12 @@ def test_integers_get_closer_to_the_floats_on_inputs_not_seen():
     assert errors[1] < 0.7 * errors[0]
 
 
-def test_post_training_takes_it():
+@pytest.mark.parametrize("bits", [8, 4, 2])
+def test_post_training_takes_it(bits):
     torch.manual_seed(0)
     graph = frontend.load(Residual().eval(), torch.randn(1, *IMAGE))
     x = np.random.default_rng(0).normal(size=(32, IMAGE[1], IMAGE[2], IMAGE[0])).astype(np.float32)
-    nearest, learned = (post_training(graph, x, rounding=r) for r in ("nearest", "learned"))
+    nearest, learned = (post_training(graph, x, rounding=r, weight_bits=bits) for r in ("nearest", "learned"))
     moved = 0
     for n in learned.nodes:
         for a, b in zip(learned.ins(n), nearest.ins({m.name: m for m in nearest.nodes}[n.name]), strict=True):
