@@ -205,3 +205,16 @@ def test_post_training_takes_it(bits):
                 assert a.quant == b.quant
                 moved += int((a.data != b.data).sum())
     assert moved > 0
+
+
+def test_layers_kept_in_float_are_left():
+    torch.manual_seed(0)
+    graph = simplify(frontend.load(Residual().eval(), torch.randn(1, *IMAGE)))
+    x = np.random.default_rng(0).normal(size=(32, IMAGE[1], IMAGE[2], IMAGE[0])).astype(np.float32)
+    kept = next(n for n in graph.nodes if n.op.name == "depthwise_conv2d")
+    for bits in (8, 16):
+        found = post_training(graph, x, rounding="learned", keep_float=[kept.name], activation_bits=bits)
+        [mate] = [n for n in found.nodes if n.name == kept.name]
+        for a, b in zip(found.ins(mate)[1:], graph.ins(kept)[1:], strict=True):
+            assert a.dtype == "float32"
+            np.testing.assert_array_equal(a.data, b.data)
