@@ -255,6 +255,8 @@ def norm_of(b: Builder, name: str, v: Value, dims: set[int], keep: bool, order: 
 
 
 def softmax(b: Builder, name: str, v: Value, dim: int) -> Value:
+    if dim == 0:
+        raise Refuse("it normalizes over the batch")
     v = b.channels_last(v, dim)
     [out] = b.node(name, Softmax(), [v.name])
     return b.value(out, v.perm)

@@ -80,6 +80,8 @@ def group_norm(
 
 def l2_normalization(b: Builder, name: str, v: Value, dim: int) -> Value:
     """Rows along `dim` divided by their Euclidean length."""
+    if dim == 0:
+        raise Refuse("it normalizes over the batch")
     v = b.channels_last(v, dim)
     [out] = b.node(name, L2Normalization(), [v.name])
     return Value(out, v.shape, v.perm)

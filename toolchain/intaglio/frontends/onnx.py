@@ -140,6 +140,9 @@ class _Translation:
         found = self.env[name]
         if found is None:
             return None
+        if isinstance(found, Foreign):
+            self.problems.append(f"output {clean(name)}: {found.reason}")
+            return None
         value = found.value if isinstance(found, Codes) else found
         if not isinstance(value, Value):
             self.problems.append(f"output {clean(name)}: is a constant, whatever the inputs are; leave it out")
@@ -181,6 +184,8 @@ class _Translation:
             self.placeholder(n, reason)
         else:
             self.env.update((o, v) for o, v in zip(n.outputs, found, strict=False) if o)
+            more = Foreign(f"it is a further result of {here}, which is not computed")
+            self.env.update((o, more) for o in n.outputs[len(found) :] if o)
 
     def placeholder(self, n: OnnxNode, reason: str) -> None:
         """A node that is refused, or (without a reason) rests on one that is, so that it can be shown in its place.

@@ -71,9 +71,9 @@ def _resized(b: Builder, c: OnnxCall, v: Value, size: Pair, scale: tuple[float, 
         raise Refuse(f"its mode is {mode}; nearest and linear are supported")
     if c.attr("antialias", int, 0) and any(s < n for s, n in zip(size, v.shape[2:], strict=True)):
         raise Refuse("it smooths what it makes smaller (antialias); set it to 0")
+    _check_scale(v, size, scale)
     if coordinates == "align_corners":
         return layers_space.bilinear(b, c.name, v, size, True, False)
-    _check_scale(v, size, scale)
     whole = all(s > 1 or n == 1 for s, n in zip(size, v.shape[2:], strict=True))
     if coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and whole):
         return layers_space.bilinear(b, c.name, v, size, False, True)
@@ -105,7 +105,7 @@ def _nearest(n: int, size: int, scale: float, coordinates: str, rounding: str) -
     elif coordinates == "pytorch_half_pixel":
         at = np.zeros(1)
     elif coordinates == "align_corners":
-        at = i * ((n - 1) / max(size - 1, 1))
+        at = i * ((n - 1) / (n * scale - 1)) if size > 1 else np.zeros(1)
     else:
         raise Refuse(f"its coordinate_transformation_mode is {coordinates}")
     rounded = {
@@ -127,7 +127,10 @@ def depth_to_space(b: Builder, c: OnnxCall) -> Result:
 
 
 def space_to_depth(b: Builder, c: OnnxCall) -> Result:
-    return layers_space.space_to_depth(b, c.name, c.value(), c.attr("blocksize", int, 0), False)
+    mode = c.attr("mode", str, "DCR")
+    if mode not in ("DCR", "CRD"):
+        raise Refuse(f"its mode is {mode}; DCR and CRD are supported")
+    return layers_space.space_to_depth(b, c.name, c.value(), c.attr("blocksize", int, 0), mode == "CRD")
 
 
 HANDLERS: dict[str, Handler] = {
