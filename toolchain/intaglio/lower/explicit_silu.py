@@ -15,10 +15,11 @@ def explicit_silu(graph: Graph) -> Graph:
     nodes: list[Node] = []
     tensors = dict(graph.tensors)
     for node in graph.nodes:
-        out = tensors[node.outputs[0]]
-        if not isinstance(node.op, Silu) or out.dtype != "float32":
+        # An ASSIGN_VARIABLE has no output.
+        if not isinstance(node.op, Silu) or tensors[node.outputs[0]].dtype != "float32":
             nodes.append(node)
             continue
+        out = tensors[node.outputs[0]]
         gate = fresh(f"{out.name}:gate", tensors)
         tensors[gate] = replace(out, name=gate)
         nodes.append(Node(gate, Logistic(), node.inputs, (gate,)))

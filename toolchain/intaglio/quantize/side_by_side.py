@@ -57,10 +57,10 @@ def adjusted(graph: Graph, quantized: Graph, arrays: Sequence[Array], adjust: Se
 
     Args:
         graph: a simplified float graph.
-        quantized: the same, quantized as a whole.
+        quantized: the same, quantized, all of it or a part: layers that stay in float32 stay as they are.
         arrays: one float32 array [n, *shape without the batch] a graph input; the first SAMPLES are used.
 
-    Returns: the float graph, each layer with weights having a bias of its own. Weights that were changed lie on the
+    Returns: the float graph, each quantized layer with weights having a bias of its own. Weights that were changed lie on the
         grid of their `Quant`, which quantization keeps.
     """
     torch = torch_module()
@@ -73,7 +73,7 @@ def adjusted(graph: Graph, quantized: Graph, arrays: Sequence[Array], adjust: Se
             mate = nodes.get(node.name)  # a QUANTIZE that quantization put in has none
             if mate is None:
                 _step(node, quantized, rounded, quantized)
-            elif node.op.name in WEIGHTED:
+            elif node.op.name in WEIGHTED and quantized.tensors[node.outputs[0]].dtype != "float32":
                 before = _layer(mate, node, graph, quantized, floats, rounded)
                 layer = before
                 for function in adjust:
