@@ -9,7 +9,8 @@ from harness import check_cases, const, graph_of, inputs_for, numpy_reference
 
 from intaglio.emit import tflite as writer
 from intaglio.errors import GraphError, UnsupportedError
-from intaglio.graph import verify
+from intaglio.graph import packed_range, verify
+from intaglio.lower.calls import require_executable
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.conv2d_borders import Conv2DBorders
 
@@ -68,6 +69,15 @@ def test_a_bias_that_leaves_32_bits_is_refused():
     worst[:-1] = 0
     ins = [graph.tensors[n] for n in graph.nodes[0].inputs[:2]] + [const("b", worst)]
     assert "32 bits" in graph.nodes[0].op.check(ins, graph.outs(graph.nodes[0]))[0]
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+def test_weights_of_few_bits_are_refused(bits):
+    graph = case(np.random.default_rng(1))
+    w = graph.tensors["w"]
+    packed = const("w", np.clip(w.data, *packed_range(bits)), replace(w.quant, bits=bits))
+    with pytest.raises(UnsupportedError, match=f"its weights have {bits} bits"):
+        require_executable(replace(graph, tensors={**graph.tensors, "w": packed}))
 
 
 def test_tflite_cannot_say_it():

@@ -14,7 +14,7 @@ from torch_zoo import IMAGE, Residual
 
 from intaglio import interpret
 from intaglio.frontends import torch as frontend
-from intaglio.graph import Quant
+from intaglio.graph import INT_RANGE, Quant
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.depthwise_conv2d import DepthwiseConv2D
 from intaglio.ops.fully_connected import FullyConnected
@@ -193,7 +193,7 @@ def test_integers_get_closer_to_the_floats_on_inputs_not_seen():
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2])
-def test_post_training_takes_it(bits):
+def test_post_training_takes_it_with_few_bits(bits):
     torch.manual_seed(0)
     graph = frontend.load(Residual().eval(), torch.randn(1, *IMAGE))
     x = np.random.default_rng(0).normal(size=(32, IMAGE[1], IMAGE[2], IMAGE[0])).astype(np.float32)
@@ -207,14 +207,28 @@ def test_post_training_takes_it(bits):
     assert moved > 0
 
 
-def test_layers_kept_in_float_are_left():
+@pytest.mark.parametrize("kept", [[], ["first", "last"]], ids=["whole", "partial"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_post_training_takes_it(bits, kept):
+    """Scales and floats that stay are those of the nearest rounding; weights move, by one step at most."""
     torch.manual_seed(0)
-    graph = simplify(frontend.load(Residual().eval(), torch.randn(1, *IMAGE)))
+    graph = frontend.load(Residual().eval(), torch.randn(1, *IMAGE))
     x = np.random.default_rng(0).normal(size=(32, IMAGE[1], IMAGE[2], IMAGE[0])).astype(np.float32)
-    kept = next(n for n in graph.nodes if n.op.name == "depthwise_conv2d")
-    for bits in (8, 16):
-        found = post_training(graph, x, rounding="learned", keep_float=[kept.name], activation_bits=bits)
-        [mate] = [n for n in found.nodes if n.name == kept.name]
-        for a, b in zip(found.ins(mate)[1:], graph.ins(kept)[1:], strict=True):
-            assert a.dtype == "float32"
-            np.testing.assert_array_equal(a.data, b.data)
+    layers = [n.name for n in simplify(graph).nodes if n.op.name in WEIGHTED]
+    kept = [layers[{"first": 0, "last": -1}[k]] for k in kept]
+    nearest, learned = (
+        post_training(graph, x, rounding=r, activation_bits=bits, keep_float=kept) for r in ("nearest", "learned")
+    )
+    moved = {}
+    mates = {n.name: n for n in nearest.nodes}
+    for n in learned.nodes:
+        if n.op.name not in WEIGHTED:
+            continue
+        a, b = learned.tensors[n.inputs[1]], nearest.tensors[mates[n.name].inputs[1]]
+        assert a.quant == b.quant and a.dtype == b.dtype == ("float32" if n.name in kept else "int8")
+        assert np.abs(a.data.astype(float) - b.data).max() <= 1
+        moved[n.name] = int((a.data != b.data).sum())
+    assert {name for name, count in moved.items() if not count} == set(kept)
+    rows = [np.clip(np.round(x[:4] / t.scale) + t.zero_point, *INT_RANGE[t.dtype]).astype(t.dtype)
+            if t.dtype != "float32" else x[:4] for t in [learned.tensors[learned.inputs[0]]]]  # fmt: skip
+    assert np.isfinite(interpret.run(learned, rows)[0].astype(float)).all()

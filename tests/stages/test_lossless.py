@@ -9,9 +9,10 @@ import pytest
 import test_random_graphs
 from harness import compare, const, host_c, inputs_for, numpy_reference, tflm
 
+from intaglio.compress.bounds import Weighted
 from intaglio.compress.lossless import cost, lossless
 from intaglio.errors import GraphError
-from intaglio.graph import Graph, Node, Quant, Tensor, verify
+from intaglio.graph import Graph, Node, Quant, Tensor, packed_range, verify
 from intaglio.lower.calls import require_executable
 from intaglio.ops.add import Add
 from intaglio.ops.average_pool2d import AveragePool2D
@@ -53,12 +54,13 @@ class Builder:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     images: list[str] = field(default_factory=list)
     quant: Quant = field(default_factory=lambda: Quant((SCALE,), (-3,)))
+    dtype: str = "int8"
 
     def __post_init__(self) -> None:
-        self.quant = Quant((SCALE,), (int(self.rng.choice([-128, -3, 0, 127])),))
+        self.quant = Quant((SCALE,), (int(self.rng.choice([-128, -3, 0, 127])) * (self.dtype == "int8"),))
 
     def new(self, shape, quant=None) -> Tensor:
-        t = Tensor(f"t{len(self.tensors)}", tuple(shape), "int8", quant or self.quant)
+        t = Tensor(f"t{len(self.tensors)}", tuple(shape), self.dtype, quant or self.quant)
         self.tensors[t.name] = t
         return t
 
@@ -105,7 +107,7 @@ class Builder:
             bias[large] = self.rng.choice([-1, 1], len(large)) * 10**6
             for c in self.some(out_c, 0.3):
                 bias[c] = bias[0]
-            ins.append(self.constant(bias.astype(np.int32)))
+            ins.append(self.constant(bias.astype(np.int32 if self.dtype == "int8" else np.int64)))
         return self.add(op, ins)[0]
 
     # ---- layers: each takes an image and returns one
@@ -156,7 +158,7 @@ class Builder:
             other = self.tensors[str(self.rng.choice(twins))]
         elif kind < 0.7:
             shape = x.shape if kind < 0.6 else (1, 1, 1, x.shape[3])
-            other = self.constant(self.rng.integers(-128, 128, shape).astype(np.int8), self.quant)
+            other = self.constant(self.rng.integers(-128, 128, shape).astype(self.dtype), self.quant)
         elif kind < 0.85:
             other = self.add(Mean((1, 2), True), [x])[0]
         else:
@@ -166,7 +168,12 @@ class Builder:
     def unary(self, x):
         op = [Relu(str(self.rng.choice(["relu", "relu6"]))), LeakyRelu(0.3), HardSwish(), Logistic()]
         chosen = op[int(self.rng.integers(4))]
-        return self.add(chosen, [x], Quant((1 / 256,), (-128,)) if chosen == Logistic() else None)[0]
+        return self.add(chosen, [x], self.unit if chosen == Logistic() else None)[0]
+
+    @property
+    def unit(self) -> Quant:
+        """How results of 0..1 have to be quantized."""
+        return Quant((1 / 256,), (-128,)) if self.dtype == "int8" else Quant((1 / 32768,), (0,))
 
     def pool(self, x):
         kernel = (min(2, x.shape[1]), min(3, x.shape[2]))
@@ -220,11 +227,11 @@ class Builder:
         per_row = x.size if self.rng.random() < 0.7 else x.shape[-1]
         out_c = int(self.rng.integers(2, 6))
         y = self.weighted(FullyConnected(), x, (out_c, per_row), 0, out_c)
-        return self.add(Softmax(), [y], Quant((1 / 256,), (-128,)))[0] if self.rng.random() < 0.3 else y
+        return self.add(Softmax(), [y], self.unit)[0] if self.rng.random() < 0.3 else y
 
 
-def random_graph(rng: np.random.Generator) -> Graph:
-    b = Builder(rng)
+def random_graph(rng: np.random.Generator, dtype: str = "int8") -> Graph:
+    b = Builder(rng, dtype=dtype)
     h, w = (int(v) for v in rng.choice([1, 2, 3, 5, 6, 7, 8], 2))
     x = b.new((1, h, w, int(rng.integers(1, 5))))
     b.images.append(x.name)
@@ -314,6 +321,53 @@ def test_graphs_with_state_and_several_outputs():
         return test_random_graphs.random_graph(rng, states=int(rng.integers(0, 3)))
 
     check(*cases(60, 13, make), 13)
+
+
+def in_few_bits(graph: Graph, rng) -> Graph:
+    """The weights of some layers, clipped to 4 or 2 bits."""
+    tensors = dict(graph.tensors)
+    for node in graph.nodes:
+        bits = int(rng.choice([8, 4, 4, 2]))
+        if isinstance(node.op, Weighted) and bits < 8:
+            w = tensors[node.inputs[1]]
+            tensors[w.name] = const(w.name, np.clip(w.data, *packed_range(bits)), replace(w.quant, bits=bits))
+    return require_executable(verify(replace(graph, tensors=tensors), "quantized"))
+
+
+@pytest.mark.parametrize("make", [random_graph, separable])
+def test_weights_of_few_bits_keep_them(make):
+    graphs, feeds = cases(30, 15, lambda rng: in_few_bits(make(rng), rng))
+    reduced = check(graphs, feeds, 15)
+    smaller = [sum(cost(r)) < sum(cost(g)) for g, r in zip(graphs, reduced, strict=True)]
+    assert np.mean(smaller) > 0.5
+    changed = 0
+    for before, after in zip(graphs, reduced, strict=True):
+        layers = {n.outputs[0]: n for n in before.nodes}
+        for node in after.nodes:
+            if isinstance(node.op, Weighted):
+                old, new = (g.tensors[n.inputs[1]] for g, n in ((before, layers[node.outputs[0]]), (after, node)))
+                assert new.quant.bits == old.quant.bits
+                changed += new.quant.bits < 8 and new.shape != old.shape
+    assert changed > 10
+
+
+def test_the_places_of_a_constant_need_weights_of_8_bits():
+    """No kernel takes a bias by place and packed weights: the constants behind the padding stay."""
+    graph = two_layers(changed(FILTERS, slice(2, 8), 0), BIAS, [depthwise_step()], hw=(6, 6))
+    mix = graph.tensors[graph.nodes[-1].inputs[1]]
+    for bits, borders in ((8, True), (4, False), (2, False)):
+        few = const(mix.name, np.clip(mix.data, *packed_range(bits)), replace(mix.quant, bits=bits))
+        one = replace(graph, tensors={**graph.tensors, mix.name: few})
+        reduced = check([one], [inputs_for(one, np.random.default_rng(0))], 0)[0]
+        assert isinstance(reduced.nodes[-1].op, Conv2DBorders) == borders
+        assert (width(reduced) == 2) == borders
+
+
+def test_int16_activations_stay_as_they_are():
+    graphs, feeds = cases(30, 16, lambda rng: random_graph(rng, "int16"))
+    reduced = check(graphs, feeds, 16)
+    kept = {n.op.name for g in reduced for n in g.nodes}
+    assert {"conv2d", "depthwise_conv2d", "fully_connected", "transpose_conv", "concatenation", "split"} <= kept
 
 
 # ---- one technique at a time ------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ from intaglio.quantize.simplify import simplify
 from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
+INT8_ALONE = {"silu": ["silu"], "negate_square": ["neg", "square"], "extremes": ["neg"]}
+"""What the zoo has that no int16 kernel computes, by the operators."""
 X = np.random.default_rng(0).normal(size=(40, 8, 8, 3)).astype(np.float32)
 SHARED = Path(__file__).parents[3] / "shared"
 M4 = "qemu-mps2-an386"
@@ -64,16 +66,22 @@ def sqnr(want, got):
     return 10 * np.log10(max(float((np.asarray(want, np.float64) ** 2).sum()), 1e-30) / max(error, 1e-30))
 
 
+WIDE = [name for name in ZOO if name not in INT8_ALONE]
+
+
 @pytest.fixture(scope="module")
 def zoo():
     """name -> (float graph, quantized graph, NHWC inputs)."""
     found = {}
-    for name in ZOO:
-        module, shape = model(name)
-        graph = frontend.load(module, torch.zeros(1, *shape), f"wide_{name}")
-        x = channels_last(sample(name)).numpy()
+    for name in WIDE:
+        graph, x = of_zoo(name)
         found[name] = (graph, post_training(graph, x, activation_bits=16), x)
     return found
+
+
+def of_zoo(name):
+    module, shape = model(name)
+    return frontend.load(module, torch.zeros(1, *shape), f"wide_{name}"), channels_last(sample(name)).numpy()
 
 
 def test_numpy_c_and_oracle_agree(zoo):
@@ -86,7 +94,7 @@ def test_numpy_c_and_oracle_agree(zoo):
     compare("oracle", pick(graphs), pick(feeds), pick(expected), tflm(pick(graphs), pick(feeds)), 0)
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", WIDE)
 def test_specified_quantization_and_close_to_float(zoo, name):
     graph, q, x = zoo[name]
     for n in q.nodes:
@@ -165,7 +173,7 @@ def test_random_halves_in_float(bits):
     for i in range(6):
         rng = np.random.default_rng(i)
         keep = [n for n in names if rng.random() < 0.5] or names[:1]
-        made.append(replace(quantize(graph, ranges, keep, bits), name=f"part_{bits}_{i}"))
+        made.append(replace(quantize(graph, ranges, keep, activation_bits=bits), name=f"part_{bits}_{i}"))
     feeds = [rows_of(q, X, extremes=False) for q in made]
     for q, rows, got in zip(made, feeds, host_c(made, feeds), strict=True):
         assert computes_in_float(q)
@@ -180,7 +188,7 @@ def test_bias_correction_and_report_of_a_partial_model(bits):
     graph = network()
     kept = next(n.name for n in graph.nodes if n.op.name == "fully_connected")
     ranges = calibrate(graph, X)
-    q = quantize(graph, ranges, [kept], bits)
+    q = quantize(graph, ranges, [kept], activation_bits=bits)
     corrected = correct_bias(graph, q, [X])
     before, after = ({n.name: n for n in g.nodes} for g in (graph, corrected))
     assert before[kept].inputs == after[kept].inputs
@@ -208,6 +216,23 @@ def test_report_of_int16():
 
 
 # ---- what is refused, and the whole way -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", INT8_ALONE)
+def test_operators_of_int8_alone_are_refused_by_name(name):
+    graph, x = of_zoo(name)
+    with pytest.raises(UnsupportedError, match="is int16; int8 and float32 are supported") as caught:
+        post_training(graph, x, activation_bits=16)
+    assert [problem.split(" (")[0] for problem in caught.value.problems] == INT8_ALONE[name]
+
+
+@pytest.mark.parametrize("weight_bits", [4, 2])
+def test_weights_of_few_bits_are_refused_by_name(weight_bits):
+    """No runtime has them beside int16 activations."""
+    said = f"weights have {weight_bits} bits and its activations 16"
+    with pytest.raises(UnsupportedError, match=said) as caught:
+        post_training(network(), X, activation_bits=16, weight_bits=weight_bits)
+    assert [p.split(" (")[0] for p in caught.value.problems] == ["conv2d", "conv2d", "fully_connected"]
 
 
 @pytest.mark.parametrize("method", ["mse", "entropy"])

@@ -46,7 +46,8 @@ def compile_(
     console.print(_sizes(compiled, found))
     console.print(f"{out}: {_contents(compiled)}")
     if float_model(graph):
-        console.print("It computes in float32 (not bit-exact across compilers); --calibrate gives integers.")
+        remedy = "" if how else "; --calibrate gives integers"
+        console.print(f"It computes in float32 (not bit-exact across compilers){remedy}.")
 
 
 def _sizes(compiled: Compiled, board: Board) -> Table:

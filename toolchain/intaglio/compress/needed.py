@@ -87,7 +87,7 @@ def needed(graph: Graph, borders: bool, strict: Collection[str] = ()) -> Needed:
             tight = node.outputs[0] in strict
             if tight and not (len(node.inputs) > 2 and node.inputs[2]):
                 constants &= False
-            elif tight or not borders or not isinstance(node.op, Conv2D):
+            elif tight or not borders or not _has_borders(node, graph):
                 constants &= _uniform(node, graph, known[x].low)
             sums[i] = Sum(weights, constants, numbers[x], known[x].low)
     for name in _roots(graph):
@@ -104,6 +104,12 @@ def needed(graph: Graph, borders: bool, strict: Collection[str] = ()) -> Needed:
                 break
     kept = {name: np.flatnonzero(wanted[sets.of(name)]) for name in graph.tensors}
     return Needed(kept, sums, frozenset(live))
+
+
+def _has_borders(node: Node, graph: Graph) -> bool:
+    """Whether a kernel computes the node with a bias that depends on where the output lies."""
+    quant = need(graph.ins(node)[1]).quant
+    return isinstance(node.op, Conv2D) and quant is not None and quant.bits == 8
 
 
 def _roots(graph: Graph) -> list[str]:

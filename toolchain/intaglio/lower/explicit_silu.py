@@ -15,8 +15,9 @@ def explicit_silu(graph: Graph) -> Graph:
     nodes: list[Node] = []
     tensors = dict(graph.tensors)
     for node in graph.nodes:
+        # An ASSIGN_VARIABLE has no output.
         if not isinstance(node.op, Silu) or tensors[node.outputs[0]].dtype != "float32":
-            nodes.append(node)  # ASSIGN_VARIABLE has no output to look at
+            nodes.append(node)
             continue
         out = tensors[node.outputs[0]]
         gate = fresh(f"{out.name}:gate", tensors)

@@ -18,7 +18,8 @@ def correct_bias(graph: Graph, quantized: Graph, arrays: Sequence[Array]) -> Gra
     """`graph` with biases for which the mean of every channel of `quantized` is that of the floats.
 
     Args: see side_by_side.adjusted.
-    Returns: the float graph, each layer with weights having a bias of its own, to be quantized with the same ranges.
+    Returns: the float graph, each quantized layer with weights having a bias of its own, to be quantized with the same
+        ranges.
     """
     return adjusted(graph, quantized, arrays, [without_shift])
 
