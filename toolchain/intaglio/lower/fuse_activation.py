@@ -7,7 +7,10 @@ from dataclasses import replace
 from ..graph import Graph, Node
 from ..ops.relu import Relu
 
-_COMMUTES = ("max_pool2d", "reshape", "transpose", "strided_slice", "resize_nearest_neighbor")
+_COMMUTES = (
+    "max_pool2d", "reshape", "transpose", "strided_slice", "resize_nearest_neighbor", "depth_to_space",
+    "space_to_depth", "reduce_max", "reduce_min",
+)  # fmt: skip
 """Operators that pick elements: clamping before them is clamping after them."""
 
 

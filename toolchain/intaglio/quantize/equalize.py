@@ -19,7 +19,10 @@ ROUNDS = 20
 LAYERS = ("conv2d", "depthwise_conv2d", "fully_connected")
 HOMOGENEOUS = ("none", "relu")
 """Activations f with f(s * x) = s * f(x) for s > 0. RELU6 is none."""
-CARRIERS = ("average_pool2d", "max_pool2d", "mean", "reshape", "relu", "leaky_relu")
+CARRIERS = (
+    "average_pool2d", "max_pool2d", "mean", "reshape", "relu", "leaky_relu", "reduce_sum", "reduce_max", "reduce_min",
+    "resize_bilinear",
+)  # fmt: skip
 """Operators that may lie between the two layers where they treat each channel by itself."""
 LARGEST = 12
 """Factors of one round lie between 2**-12 and 2**12."""

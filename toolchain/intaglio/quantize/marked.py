@@ -15,16 +15,19 @@ import numpy as np
 from ..errors import UnsupportedError
 from ..graph import Graph, Node, Quant, Tensor, verify
 from ..lower.calls import require_executable
+from ..ops.normalization import Normalization
 from ..ops.quantize import Quantize
 from ..ops.reshape import Reshape
-from .post_training import quantized, with_weights
+from .post_training import quantized, with_constants
 from .scales import FIXED, WEIGHTED, affine, shares, values_of
 from .simplify import simplify
 
 _BOUNDED = {"relu6": affine(0.0, 6.0), "relu_n1_to_1": affine(-1.0, 1.0)}
-_KEEPS = ("reshape", "transpose", "resize_nearest_neighbor", "pad", "concatenation")
+_KEEPS = (
+    "reshape", "transpose", "resize_nearest_neighbor", "pad", "concatenation", "depth_to_space", "space_to_depth",
+)  # fmt: skip
 """Operators whose output holds every value of their inputs."""
-_MONOTONE = ("max_pool2d", "maximum", "minimum", "relu")
+_MONOTONE = ("max_pool2d", "maximum", "minimum", "relu", "reduce_max", "reduce_min")
 """Operators that give the same when their inputs are clamped to the output's range first."""
 _GATHERS = ("concatenation", "maximum", "minimum")
 """Operators that need several inputs alike: those are brought to the output's quantization."""
@@ -115,8 +118,8 @@ def _unfit(weights: Tensor, axis: int) -> str:
 
 def _integer(node: Node, graph: Graph, tensors: dict[str, Tensor]) -> list[Node]:
     """The node in integers, with a QUANTIZE before or after it where the marks ask for one."""
-    if node.op.name in WEIGHTED:
-        return [with_weights(node, graph, tensors)]
+    if node.op.name in WEIGHTED or isinstance(node.op, Normalization):
+        return [with_constants(node, graph, tensors)]
     before: list[Node] = []
     out = tensors[node.outputs[0]]
     ins: list[str] = []

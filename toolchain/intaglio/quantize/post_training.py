@@ -15,10 +15,12 @@ import numpy as np
 from ..errors import DataError, UnsupportedError
 from ..graph import INT_RANGE, Array, Graph, Node, Quant, Tensor, constant, verify
 from ..lower.calls import require_executable
+from ..ops.normalization import Normalization
 from .calibrate import Ranges, calibrate, read_samples
 from .correct_bias import correct_bias
 from .equalize import equalize
 from .methods import DEFAULT_METHOD, Method
+from .norms import with_norm_constants
 from .partial import choose, divide, join
 from .pool_to_mean import pool_to_mean
 from .scales import WEIGHTED, activation_quants, separate_fixed
@@ -60,8 +62,15 @@ def _all_int8(graph: Graph, ranges: Ranges) -> Graph:
     graph = separate_fixed(graph)
     quants = activation_quants(graph, ranges)
     tensors = {name: quantized(graph.tensors[name], quant) for name, quant in quants.items()}
-    nodes = [with_weights(n, graph, tensors) if n.op.name in WEIGHTED else n for n in graph.nodes]
+    nodes = [with_constants(n, graph, tensors) for n in graph.nodes]
     return replace(graph, tensors=tensors).with_nodes(nodes)
+
+
+def with_constants(node: Node, graph: Graph, tensors: dict[str, Tensor]) -> Node:
+    """The node with the constants that are quantized by what they mean to it, not as activations are."""
+    if node.op.name in WEIGHTED:
+        return with_weights(node, graph, tensors)
+    return with_norm_constants(node, graph, tensors) if isinstance(node.op, Normalization) else node
 
 
 def post_training(
@@ -109,7 +118,8 @@ def _require_float(graph: Graph) -> None:
     problems = [f"{t.name} is {t.dtype}" for t in graph.tensors.values() if t.dtype != "float32"]
     problems += [f"{t.name} is state kept between inferences" for t in graph.states()]
     for node in graph.nodes:
-        if node.op.name in WEIGHTED and not all(graph.tensors[n].is_const for n in node.inputs[1:] if n):
+        weighted = node.op.name in WEIGHTED or isinstance(node.op, Normalization)
+        if weighted and not all(graph.tensors[n].is_const for n in node.inputs[1:] if n):
             problems.append(f"{node.op.name} ({node.name}) has weights computed at run time")
     if problems:
         remedy = "Only float models without state are quantized; a quantized one is compiled as it is"

@@ -9,7 +9,12 @@ import numpy as np
 
 from ..graph import Graph, Node, Quant, Tensor
 from ..ops.base import Op
+from ..ops.curve import Curve
+from ..ops.l2_normalization import OUTPUT_QUANT, L2Normalization
+from ..ops.normalization import Normalization
 from ..ops.quantize import Quantize
+from ..ops.reduce_sum import ReduceSum
+from ..ops.rsqrt import Rsqrt
 
 Ranges = Mapping[str, tuple[float, float]]
 WEIGHTED = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": 0, "transpose_conv": 0}
@@ -18,20 +23,22 @@ FIXED = {
     "softmax": Quant((1 / 256,), (-128,)),
     "logistic": Quant((1 / 256,), (-128,)),
     "tanh": Quant((1 / 128,), (0,)),
+    L2Normalization.name: OUTPUT_QUANT,
 }
 """Operators whose output quantization the specification fixes."""
 ALIKE = (
     "average_pool2d", "max_pool2d", "reshape", "transpose", "pad", "concatenation", "split", "strided_slice",
-    "resize_nearest_neighbor", "maximum", "minimum",
+    "resize_nearest_neighbor", "resize_bilinear", "depth_to_space", "space_to_depth", "maximum", "minimum",
+    "reduce_max", "reduce_min",
 )  # fmt: skip
-"""Operators that move or compare bytes: one quantization for everything they read and write."""
+"""Operators that move, compare or mix bytes: one quantization for everything they read and write."""
 FINEST = 2.0**-16
 """An output's range is at least so much of what its inputs could give: a finer scale leaves 32 bits in requantization,
 and no result is known to that precision anyway."""
 FINEST_HARD_SWISH = 2.0**-6
 """HARD_SWISH rescales in 16 bits and TFLM refuses outputs finer than 1/128 of its input."""
 
-CURVES = (*FIXED, "hard_swish")
+CURVES = ("softmax", "logistic", "tanh", "hard_swish")
 NARROWEST = 2.0**-8
 """The input range of a curve is at least this: their fixed-point input is absolute, and so narrow a curve is a line.
 The output range of a clamp at 6 or 1 too: TFLM refuses a model in which the bound is beyond 32 bits of its scale."""
@@ -43,8 +50,9 @@ def shares(op: Op) -> bool:
 
 
 def values_of(node: Node) -> tuple[str, ...]:
-    """The inputs of a node that are quantized as activations: not weights, not biases."""
-    return tuple(n for n in (node.inputs[:1] if node.op.name in WEIGHTED else node.inputs) if n)
+    """The inputs of a node that are quantized as activations: not weights, not biases, not what a norm scales by."""
+    alone = node.op.name in WEIGHTED or isinstance(node.op, Normalization)
+    return tuple(n for n in (node.inputs[:1] if alone else node.inputs) if n)
 
 
 def separate_fixed(graph: Graph) -> Graph:
@@ -135,7 +143,8 @@ def _widened(graph: Graph, ranges: Ranges) -> dict[str, tuple[float, float]]:
             _widen(found, node.inputs[0], NARROWEST)
         if getattr(node.op, "activation", "none") in ("relu6", "relu_n1_to_1"):
             _widen(found, node.outputs[0], NARROWEST)
-        if node.op.name in FIXED or shares(node.op):
+        # A table holds its function at any scale.
+        if node.op.name in FIXED or shares(node.op) or isinstance(node.op, Curve | Rsqrt):
             continue
         least = _reach(node, graph, found) * (FINEST_HARD_SWISH if node.op.name == "hard_swish" else FINEST)
         for name in node.outputs:
@@ -159,6 +168,15 @@ def _reach(node: Node, graph: Graph, found: Mapping[str, tuple[float, float]]) -
         sums = np.abs(np.asarray(constants[0].data, np.float64)).sum(axis=others)
         bias = np.abs(np.asarray(constants[1].data, np.float64)).max() if len(constants) > 1 else 0.0
         return float(sums.max() * widths[0] + bias)
+    if isinstance(node.op, Normalization):
+        scale, *offset = (np.abs(np.asarray(graph.tensors[n].data, np.float64)).max() for n in node.inputs[1:] if n)
+        return float(scale * node.op.count(graph.tensors[node.inputs[0]]) ** 0.5 + sum(offset))
     if node.op.name == "mul":
         return widths[0] * widths[1]
+    if node.op.name == "prelu":
+        return widths[0] * max(widths[1], 1.0)
+    if node.op.name == "squared_difference":
+        return max(widths) ** 2
+    if isinstance(node.op, ReduceSum):
+        return widths[0] * node.op.count(graph.tensors[node.inputs[0]])
     return max(widths)

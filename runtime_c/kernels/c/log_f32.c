@@ -1,0 +1,13 @@
+#include "log_f32.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "clamp_f32.h"
+
+void itg_log_f32(const float *in, float *out, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        out[i] = itg_clamp_f32(logf(in[i]), -FLT_MAX, FLT_MAX);
+    }
+}

@@ -1,0 +1,26 @@
+"""SQUARE: x * x."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..graph import Array
+from .curve import Curve
+
+
+@dataclass(frozen=True)
+class Square(Curve):
+    """inputs: x int8 or float32; output: of the same dtype and shape."""
+
+    name: ClassVar[str] = "square"
+    tflite: ClassVar[tuple[str, ...]] = ("SQUARE",)
+    options: ClassVar[str] = "SquareOptions"
+
+    def real(self, x: Array) -> Array:
+        return np.square(x)
+
+    def forward(self, *xs: Any) -> Any:
+        return xs[0].square()
