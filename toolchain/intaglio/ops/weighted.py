@@ -10,11 +10,12 @@ import numpy as np
 
 from ..graph import INT_RANGE, Array, Tensor
 from .activation import Activation, activation_range
-from .base import Buf, Call, Const, Ins, Null, Struct, need
+from .base import Buf, Call, Const, Ins, Null, Outs, Struct, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, float_problems, is_float, rounded
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..graph import Graph, Node
 
 
@@ -116,3 +117,11 @@ def output_of(acc: Array, bias: Array | None, ins: Ins, out: Tensor, activation:
 def macs_of(weights: Tensor, positions: int) -> int:
     """Multiply-accumulates when each weight is used once at each of `positions`."""
     return math.prod(weights.shape) * positions
+
+
+def weighted_channels(ins: Ins, outs: Outs, axis: int, made: Array, ties: Channels) -> list[Array]:
+    """The channels `made` by weights along their `axis`: those of the bias, and of the output along its last axis."""
+    ties.cut(need(ins[1]), axis, made, "makes")
+    ties.cut(ins[2] if len(ins) > 2 else None, 0, made)
+    shape = outs[0].shape
+    return [ties.spread(made, shape, len(shape) - 1)]
