@@ -202,3 +202,21 @@ def test_an_epoch_is_plain_data() -> None:
     assert vars(Epoch(1, 0.5, None)) == {
         "number": 1, "loss": 0.5, "accuracy": None, "validation_loss": None, "validation_accuracy": None
     }  # fmt: skip
+
+
+def test_a_penalty_is_part_of_the_loss_but_not_of_the_figures() -> None:
+    parts: list[float] = []
+
+    def penalty(module: Any, part: float) -> Any:
+        parts.append(part)
+        return 10.0 * sum(p.square().sum() for p in module.parameters())
+
+    runs = []
+    for chosen in (None, penalty):
+        module = network()
+        epochs = fit(module, samples(), Settings(2, 100, 0.05), penalty=chosen, progress=False)
+        runs.append((float(module[0].weight.detach().norm()), epochs[0].loss))
+    assert runs[1][0] < 0.7 * runs[0][0] and runs[1][1] < 3.0
+    assert parts == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
+    with pytest.raises(TrainingError, match="nan"):
+        fit(network(), samples(), Settings(1), penalty=lambda m, part: m[0].weight.sum() * float("nan"), progress=False)

@@ -15,6 +15,7 @@ import numpy as np
 from ..graph import Array, DTypeName, Tensor
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -180,6 +181,21 @@ class Op:
     def forward(self, *xs: Any) -> Any:
         """The float meaning on torch tensors in NHWC, differentiable; imports torch when called."""
         raise NotImplementedError
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        """How channels go through, for removing some of them (compress/dependencies.py).
+
+        Ties the channels that can only go together, names those that constants have along their axes, and returns the
+        channel number of each element of each output, int64 [shape]. Without a rule nothing can be cut.
+        """
+        return ties.blocked(ins, outs)
+
+    def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
+        """The operator for tensors that have lost channels: where attributes hold their sizes.
+
+        `kept[i]` has, for each axis along which input i is cut, the indices that are left; `outs` the new shapes.
+        """
+        return self
 
 
 def same_quant(a: Tensor, b: Tensor) -> bool:

@@ -6,10 +6,14 @@ TFLite has no such operator: lower/fold_batch_norm.py turns it into weights, or 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import GraphError
 from .base import Ins, Op, Outs, Types, need
+
+if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
+    from ..graph import Array
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,10 @@ class BatchNorm(Op):
         training = momentum is not None
         y = F.batch_norm(maps, mean, variance, gamma, beta, training, momentum or 0.0, self.epsilon)
         return y.permute(0, 2, 3, 1).reshape(x.shape)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        x = need(ins[0])
+        numbers = ties.along(x, len(x.shape) - 1)
+        for t in ins[1:]:
+            ties.cut(t, 0, numbers)
+        return [ties.spread(numbers, x.shape, len(x.shape) - 1)]

@@ -12,10 +12,19 @@ from ..errors import GraphError
 from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
-from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_call, weighted_problems
+from .weighted import (
+    channel_multipliers,
+    input_offset,
+    macs_of,
+    output_of,
+    weighted_call,
+    weighted_channels,
+    weighted_problems,
+)
 from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -127,3 +136,20 @@ class Conv2D(Op):
             torch_nchw(x, self.pads), w.permute(0, 3, 1, 2), bias, self.stride, 0, self.dilation, groups
         )
         return torch_activation(y.permute(0, 2, 3, 1), self.activation)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        x, w = need(ins[0]), need(ins[1])
+        if not w.is_const:
+            return ties.blocked(ins, outs)
+        read, made = ties.along(x, 3), ties.new(w.shape[0])
+        per_in, groups = w.shape[3], x.shape[3] // w.shape[3]
+        per_out = w.shape[0] // groups
+        if groups > per_in:
+            # Many small groups, a depthwise layer above all, go whole; large ones lose the same places in each.
+            ties.tie(np.repeat(read[::per_in], per_in), read)
+            ties.tie(np.repeat(read[::per_in], per_out), made)
+        else:
+            ties.tie(np.tile(read[:per_in], groups), read)
+            ties.tie(np.tile(made[:per_out], groups), made)
+            ties.cut(w, 3, read[:per_in], "reads")
+        return weighted_channels(ins, outs, 0, made, ties)

@@ -12,11 +12,20 @@ from ..errors import GraphError
 from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
-from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_call, weighted_problems
+from .weighted import (
+    channel_multipliers,
+    input_offset,
+    macs_of,
+    output_of,
+    weighted_call,
+    weighted_channels,
+    weighted_problems,
+)
 from .wide import RUN
 from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -132,3 +141,12 @@ class DepthwiseConv2D(Op):
             torch_nchw(x, self.pads), w.permute(3, 0, 1, 2), bias, self.stride, 0, self.dilation, x.shape[3]
         )
         return torch_activation(y.permute(0, 2, 3, 1), self.activation)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        x, w = need(ins[0]), need(ins[1])
+        if not w.is_const:
+            return ties.blocked(ins, outs)
+        read = ties.along(x, 3)
+        # Of one input channel come ordinary filters; else an input channel has outputs of its own.
+        made = ties.new(w.shape[3]) if x.shape[3] == 1 else np.repeat(read, w.shape[3] // x.shape[3])
+        return weighted_channels(ins, outs, 3, made, ties)

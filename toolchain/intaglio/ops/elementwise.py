@@ -32,6 +32,7 @@ from .float32 import float_problems, is_float, rounded
 from .integer import integer_problems, kernel
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -112,6 +113,9 @@ class Unary(Op):
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         return TfliteOp(self.tflite[0], node.inputs)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        return [ties.of(need(ins[0]))]
 
 
 def _expect(n: TfliteNode, count: int) -> None:
@@ -213,6 +217,29 @@ class Binary(Op):
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
         _expect(n, 2)
         return cls(), (0, 1)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        shape = outs[0].shape
+        found: dict[int, Array] = {}
+        for x in (need(t) for t in ins):
+            if x.is_const or not x.shape:
+                continue
+            axis = ties.axis(x) + len(shape) - len(x.shape)
+            numbers = ties.along_any(x)
+            if shape[axis] != len(numbers):
+                ties.keep(numbers)  # one channel, which all of the other's are combined with
+            elif axis in found:
+                ties.tie(found[axis], numbers)
+            else:
+                found[axis] = numbers
+        if len(found) != 1:
+            return ties.blocked(ins, outs)
+        [(axis, numbers)] = found.items()
+        for x in (need(t) for t in ins):
+            own = axis + len(x.shape) - len(shape)
+            if x.is_const and own >= 0 and x.shape[own] > 1:
+                ties.cut(x, own, numbers)
+        return [ties.spread(numbers, shape, axis)]
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,18 @@ from ..errors import GraphError
 from ..graph import Array, Tensor
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
-from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_call, weighted_problems
+from .weighted import (
+    channel_multipliers,
+    input_offset,
+    macs_of,
+    output_of,
+    weighted_call,
+    weighted_channels,
+    weighted_problems,
+)
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -92,6 +101,17 @@ class FullyConnected(Op):
         x, w = xs[0], xs[1]
         rows = x if self.keep_num_dims else x.reshape(-1, w.shape[1])
         return torch_activation(F.linear(rows, w, xs[2] if len(xs) > 2 else None), self.activation)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        x, w = need(ins[0]), need(ins[1])
+        if not w.is_const:
+            return ties.blocked(ins, outs)
+        if self.keep_num_dims and ties.axis(x) != len(x.shape) - 1:
+            return [ties.spread(ties.along_any(x), outs[0].shape, ties.axis(x))]  # each channel is a row
+        rows = ties.of(x).reshape(-1, w.shape[1])
+        ties.tie(rows[0], rows)
+        ties.cut(w, 1, rows[0], "reads")
+        return weighted_channels(ins, outs, 0, ties.new(w.shape[0]), ties)
 
 
 def multipliers(x: Tensor, weights: Tensor, out: Tensor) -> tuple[Array, Array]:

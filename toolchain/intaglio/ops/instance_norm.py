@@ -14,7 +14,8 @@ from .layer_norm import norm_arguments
 from .normalization import Normalization
 
 if TYPE_CHECKING:
-    from ..graph import Graph, Node
+    from ..compress.dependencies import Channels
+    from ..graph import Array, Graph, Node
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,10 @@ class InstanceNorm(Normalization):
         centred = x - x.mean(dim=dims, keepdim=True)
         norm = centred * (centred.square().mean(dim=dims, keepdim=True) + self.epsilon).rsqrt()
         return norm * scale + xs[2] if len(xs) > 2 and xs[2] is not None else norm * scale
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        x = need(ins[0])
+        numbers = ties.along(x, len(x.shape) - 1)
+        for t in ins[1:]:
+            ties.cut(t, 0, numbers)
+        return [ties.spread(numbers, x.shape, len(x.shape) - 1)]

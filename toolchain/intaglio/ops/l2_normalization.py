@@ -18,6 +18,7 @@ from .inverse_sqrt import inverse_sqrt
 from .movement import tensor_input
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -89,3 +90,8 @@ class L2Normalization(Op):
         import torch.nn.functional as F
 
         return F.normalize(xs[0], dim=-1, eps=EPSILON)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        # A row is divided by a sum over all of it.
+        x = need(ins[0])
+        return ties.blocked(ins, outs) if ties.axis(x) == len(x.shape) - 1 else [ties.of(x)]

@@ -13,7 +13,8 @@ from .float32 import is_float
 from .normalization import Normalization
 
 if TYPE_CHECKING:
-    from ..graph import Graph, Node
+    from ..compress.dependencies import Channels
+    from ..graph import Array, Graph, Node
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ class LayerNorm(Normalization):
 
         offset = xs[2] if len(xs) > 2 else None
         return F.layer_norm(xs[0], tuple(xs[1].shape), xs[1], offset, self.epsilon)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        # The mean and the variance of a row need all of it.
+        x = need(ins[0])
+        if ties.axis(x) >= len(x.shape) - self.dims:
+            return ties.blocked(ins[:1], outs)
+        return [ties.of(x)]
 
 
 def norm_arguments(node: Node) -> tuple[Arg, ...]:

@@ -17,6 +17,7 @@ from .movement import Move, itemsize, move, move_call, move_problems, steps, ten
 from .window import MAX_SIDE, Pair
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -100,3 +101,11 @@ class Pad(Op):
         import torch.nn.functional as F
 
         return F.pad(xs[0], [p for pair in reversed(self.pads) for p in pair], value=self.value)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        # A border along the channels is made of channels of its own, which stay.
+        x, out = need(ins[0]), outs[0]
+        if not x.shape:
+            return ties.blocked(ins, outs)
+        axis = ties.axis(x)
+        return [ties.spread(np.pad(ties.along_any(x), self.pads[axis]), out.shape, axis)]

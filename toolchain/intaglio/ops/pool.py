@@ -13,8 +13,9 @@ from .movement import alike, tensor_input
 from .window import Pads, Pair, hw_of, out_hw, read_padding, tflite_padding
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
-    from ..graph import Graph, Node
+    from ..graph import Array, Graph, Node
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,6 @@ class Pool2D(Op):
             "FusedActivationFunction": TFLITE_CODE[self.activation],
         }
         return TfliteOp(self.tflite[0], node.inputs, "Pool2DOptions", fields, 2)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        return [ties.spread(ties.along(need(ins[0]), 3), outs[0].shape, 3)]

@@ -14,8 +14,9 @@ from .base import FieldValue, Ins, Op, Outs, Refuse, TfliteOp, Types, need
 from .movement import axis_index, steps, tensor_input
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
-    from ..graph import Graph, Node
+    from ..graph import Array, Graph, Node
 
 LOOPS = 3
 """ITG_MEAN_RANK in mean.h: groups of neighbouring dimensions that are reduced, and groups that stay."""
@@ -81,3 +82,11 @@ class Reduction(Op):
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         inputs = (node.inputs[0], np.array(self.axes, np.int32))
         return TfliteOp(self.tflite[0], inputs, "ReducerOptions", {"KeepDims": self.keep_dims}, self.version)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        x = need(ins[0])
+        axis = ties.axis(x)
+        if axis in self.axes or not outs[0].shape:
+            return ties.blocked(ins, outs)
+        at = axis if self.keep_dims else axis - sum(a < axis for a in self.axes)
+        return [ties.spread(ties.along_any(x), outs[0].shape, at)]

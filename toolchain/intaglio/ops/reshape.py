@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..graph import Array
 from .base import Buf, Call, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr, need
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -67,3 +68,9 @@ class Reshape(Op):
     def forward(self, *xs: Any) -> Any:
         # The batch may be larger in training than the 1 of the device.
         return xs[0].reshape(xs[0].shape[0], *self.shape[1:]) if self.shape[:1] == (1,) else xs[0].reshape(self.shape)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        return ties.moved(self, ins, outs)
+
+    def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
+        return replace(self, shape=outs[0].shape)

@@ -17,6 +17,7 @@ from .movement import alike, tensor_input
 from .window import MAX_SIDE, Pair, hw_of
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -149,6 +150,9 @@ class ResizeBilinear(Op):
             before, after = (x.index_select(axis, torch.tensor(i, device=x.device)) for i in (low, high))
             x = before * (1 - along) + after * along
         return x
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        return [ties.spread(ties.along(need(ins[0]), 3), outs[0].shape, 3)]
 
 
 def _between(at: Array, length: int) -> tuple[Array, Array, Array]:

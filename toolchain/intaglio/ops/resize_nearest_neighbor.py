@@ -15,6 +15,7 @@ from .movement import itemsize, move_problems, tensor_input
 from .window import MAX_SIDE, Pair, hw_of
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -106,3 +107,6 @@ class ResizeNearestNeighbor(Op):
 
         rows, columns = (torch.tensor(i, device=xs[0].device) for i in self.sources(xs[0].shape))
         return xs[0].index_select(1, rows).index_select(2, columns)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        return [ties.spread(ties.along(need(ins[0]), 3), outs[0].shape, 3)]

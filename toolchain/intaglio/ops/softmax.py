@@ -21,6 +21,7 @@ from .integer import integer_problems
 from .movement import tensor_input
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -129,6 +130,11 @@ class Softmax(Op):
 
     def forward(self, *xs: Any) -> Any:
         return (xs[0] * self.beta).softmax(dim=-1)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        # A row is divided by a sum over all of it.
+        x = need(ins[0])
+        return ties.blocked(ins, outs) if ties.axis(x) == len(x.shape) - 1 else [ties.of(x)]
 
 
 def exp_table(beta: float, x: Tensor) -> Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, one_int, steps, tensor_input
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -82,3 +83,9 @@ class Split(Op):
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].split(list(self.sizes), dim=self.axis)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        return ties.moved(self, ins, outs)
+
+    def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
+        return replace(self, sizes=tuple(t.shape[self.axis] for t in outs))

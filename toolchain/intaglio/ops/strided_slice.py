@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -104,6 +105,21 @@ class StridedSlice(Op):
         for d in sorted(self.shrink, reverse=True):
             x = x.squeeze(d)
         return x
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        # What is left of every second channel is no longer every second one.
+        axis = ties.axis(need(ins[0]))
+        if axis >= 0 and abs(self.stride[axis]) > 1:
+            return ties.blocked(ins, outs)
+        return ties.moved(self, ins, outs)
+
+    def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
+        begin, size = list(self.begin), list(self.size)
+        for d, left in kept[0].items():
+            if size[d] != ALL:
+                taken = np.flatnonzero(np.isin(left, self._indices(d))).tolist()
+                begin[d], size[d] = taken[0] if self.stride[d] > 0 else taken[-1], len(taken)
+        return replace(self, begin=tuple(begin), size=tuple(size))
 
 
 def _read_slice(n: TfliteNode, x: Tensor) -> StridedSlice:

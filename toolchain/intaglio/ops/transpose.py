@@ -14,6 +14,7 @@ from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, steps, tensor_input
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -61,3 +62,6 @@ class Transpose(Op):
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].permute(self.perm)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        return ties.moved(self, ins, outs)

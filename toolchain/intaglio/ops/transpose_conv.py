@@ -13,10 +13,19 @@ from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .movement import tensor_input
-from .weighted import channel_multipliers, input_offset, macs_of, output_of, weighted_call, weighted_problems
+from .weighted import (
+    channel_multipliers,
+    input_offset,
+    macs_of,
+    output_of,
+    weighted_call,
+    weighted_channels,
+    weighted_problems,
+)
 from .window import MAX_SIDE, Pair, hw_of, read_padding, same_pads
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
@@ -129,3 +138,10 @@ class TransposeConv(Op):
         # Negative padding cuts off.
         y = F.pad(y, (-self.cut[1], right, -self.cut[0], bottom)).permute(0, 2, 3, 1)
         return torch_activation(y if len(xs) < 3 or xs[2] is None else y + xs[2], self.activation)
+
+    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+        x, w = need(ins[0]), need(ins[1])
+        if not w.is_const:
+            return ties.blocked(ins, outs)
+        ties.cut(w, 3, ties.along(x, 3), "reads")
+        return weighted_channels(ins, outs, 0, ties.new(w.shape[0]), ties)

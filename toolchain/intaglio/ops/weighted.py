@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import Array, Tensor
 from .activation import Activation, activation_range
-from .base import Arg, Buf, Call, Const, Ins, Null, Scratch, Struct, need
+from .base import Arg, Buf, Call, Const, Ins, Null, Outs, Scratch, Struct, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, float_problems, is_float, rounded
 from .integer import kernel, reach, tensor_problem
@@ -18,6 +18,7 @@ from .packing import pack
 from .wide import reduced, requantize_wide, sum_problem
 
 if TYPE_CHECKING:
+    from ..compress.dependencies import Channels
     from ..graph import Graph, Node
 
 BIAS = {"int8": "int32", "int16": "int64"}
@@ -149,3 +150,11 @@ def output_of(acc: Array, bias: Array | None, ins: Ins, out: Tensor, activation:
 def macs_of(weights: Tensor, positions: int) -> int:
     """Multiply-accumulates when each weight is used once at each of `positions`."""
     return math.prod(weights.shape) * positions
+
+
+def weighted_channels(ins: Ins, outs: Outs, axis: int, made: Array, ties: Channels) -> list[Array]:
+    """The channels `made` by weights along their `axis`: those of the bias, and of the output along its last axis."""
+    ties.cut(need(ins[1]), axis, made, "makes")
+    ties.cut(ins[2] if len(ins) > 2 else None, 0, made)
+    shape = outs[0].shape
+    return [ties.spread(made, shape, len(shape) - 1)]

@@ -21,6 +21,8 @@ from .float_run import torch_module
 Loss = Callable[[Any, Any], Any]
 Schedule = Callable[[float], float]
 """From the part of the training that is done, in [0, 1), to a factor of the learning rate."""
+Penalty = Callable[[Any, float], Any]
+"""From the module and the part of the training that is done, in [0, 1), to a scalar tensor that the loss grows by."""
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "linear")
 _NOT_FINITE = "The last good epoch is kept. Lower the learning rate, or bound the gradient with clip"
@@ -76,6 +78,7 @@ def fit(
     settings: Settings,
     *,
     loss: Loss | None = None,
+    penalty: Penalty | None = None,
     validation: tuple[Any, Any] | None = None,
     augment: Callable[[Any], Any] | None = None,
     checkpoint: Path | str | None = None,
@@ -89,6 +92,7 @@ def fit(
         data: (x, y), arrays or tensors [n, ...], shuffled anew each epoch; or an iterable over batches (x, y) such as
             a DataLoader, which shuffles for itself.
         loss: from (outputs, y) to a scalar tensor; cross entropy of logits and class numbers when left out.
+        penalty: added to the loss in training (weights that should become small, say); figures are without it.
         validation: (x, y), judged after each epoch in eval mode.
         augment: from a batch of x to another, in training alone.
         checkpoint: a file that is written after each epoch, and from which a run with the same settings goes on. Random
@@ -108,7 +112,7 @@ def fit(
     source = _Arrays.of(data, settings) if isinstance(data, tuple) and len(data) == 2 else _Batches(data)
     judged = None if validation is None else _pair(validation, "validation data")
     optimizer = _optimizer(module, settings)
-    run = _Run(module, source, settings, optimizer, loss, augment, after_step)
+    run = _Run(module, source, settings, optimizer, loss, penalty, augment, after_step)
     place = None if checkpoint is None else Path(checkpoint)
     state = load(place, module, optimizer, identity(settings)) if place is not None else None
     best = state.best if state else None
@@ -208,6 +212,7 @@ class _Run:
     settings: Settings
     optimizer: Any
     loss: Loss
+    penalty: Penalty | None
     augment: Callable[[Any], Any] | None
     after_step: Callable[[float], None] | None
 
@@ -226,8 +231,11 @@ def _train(run: _Run, number: int, shown: Callable[[float, float | None, float],
         outputs = module(run.augment(x) if run.augment is not None else x)
         value = run.loss(outputs, y)
         found = float(value.detach())
-        if not math.isfinite(found):
-            raise TrainingError(f"epoch {number}, step {k + 1}", f"the loss is {found}", "a finite number", _NOT_FINITE)
+        if run.penalty is not None:
+            value = value + run.penalty(module, part)
+        if not math.isfinite(float(value.detach())):
+            bad = float(value.detach())
+            raise TrainingError(f"epoch {number}, step {k + 1}", f"the loss is {bad}", "a finite number", _NOT_FINITE)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         if settings.clip is not None:
