@@ -38,7 +38,7 @@ def lossless(graph: Graph, borders: bool = True) -> Graph:
 
 def cost(graph: Graph) -> tuple[int, int]:
     """(multiply-accumulates of an inference, bytes of constants)."""
-    return graph.macs(), sum(t.nbytes for t in graph.tensors.values() if t.is_const)
+    return graph.macs(), sum(t.stored_bytes for t in graph.tensors.values() if t.is_const)
 
 
 def _better(a: tuple[int, int], b: tuple[int, int]) -> bool:

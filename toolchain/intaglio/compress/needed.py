@@ -87,7 +87,7 @@ def needed(graph: Graph, borders: bool, strict: Collection[str] = ()) -> Needed:
             tight = node.outputs[0] in strict
             if tight and not (len(node.inputs) > 2 and node.inputs[2]):
                 constants &= False
-            elif tight or not borders or not isinstance(node.op, Conv2D):
+            elif tight or not borders or not isinstance(node.op, Conv2D) or _is_packed(node, graph):
                 constants &= _uniform(node, graph, known[x].low)
             sums[i] = Sum(weights, constants, numbers[x], known[x].low)
     for name in _roots(graph):
@@ -145,6 +145,12 @@ def _spread(node: Node, graph: Graph, sets: Channels, wanted: Array, s: Sum | No
         if fill and not out.any():
             wanted[sets.of(name)[0]] = True
     return True
+
+
+def _is_packed(node: Node, graph: Graph) -> bool:
+    """Whether the weights have 4 or 2 bits, whose kernels have one bias a channel."""
+    quant = need(graph.ins(node)[1]).quant
+    return quant is not None and quant.bits < 8
 
 
 def _uniform(node: Node, graph: Graph, values: Array) -> Array:

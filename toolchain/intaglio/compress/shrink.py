@@ -50,7 +50,7 @@ def _sliced(t: Tensor, kept: Array, axis: int = -1) -> Tensor:
     quant = t.quant
     if quant is not None and not quant.per_tensor and quant.axis == axis:
         scale, zero = (tuple(v[c] for c in kept) for v in (quant.scale, quant.zero_point))
-        quant = Quant(scale, zero, axis)
+        quant = replace(quant, scale=scale, zero_point=zero)
     data = None if t.data is None else np.take(t.data, kept, axis=axis)
     if data is not None:
         data.setflags(write=False)

@@ -54,6 +54,9 @@ class Conv2DBorders(Conv2D):
         bias = need(ins[2])
         if bias.dtype != "int32" or bias.data is None or need(ins[0]).dtype != "int8":
             return ["it needs an int8 input and a constant int32 bias"]
+        quant = need(ins[1]).quant
+        if quant is not None and quant.bits < 8:
+            return [f"its weights have {quant.bits} bits; 8 are supported"]
         worst = np.abs(bias.data.astype(np.int64)).max(axis=(0, 1))
         flat = replace(bias, shape=worst.shape, data=np.minimum(worst, np.iinfo(np.int32).max).astype(np.int32))
         return super().check((*ins[:2], flat), outs)
