@@ -30,6 +30,8 @@ CASES = {
     "fully_connected": test_fully_connected.case,
     "transpose_conv": lambda rng: test_transpose_conv.case(rng, free=True),
 }
+
+
 def packed(graph: Graph, bits: int, rng) -> Graph:
     """A case with weights of few bits: anything that fits, or the extremes alone."""
     w = graph.tensors["w"]
@@ -194,3 +196,14 @@ def test_float_activations_take_what_the_weights_stand_for():
     floats = {n: replace(graph.tensors[n], dtype="float32", quant=None) for n in "xy"}
     graph = replace(graph, tensors={**graph.tensors, **floats})
     assert hybrid_weights(graph).tensors["w"].data.tolist() == [[-3.5]]
+
+
+def test_weights_that_two_layers_share_count_once():
+    graph = packed(one_scale(np.random.default_rng(1)), 4, np.random.default_rng(1))
+    node, out = graph.nodes[0], graph.tensors["y"]
+    twin = replace(node, name="twin", outputs=("twin",))
+    both = replace(graph, outputs=("y", "twin")).with_nodes(
+        [node, twin], {**graph.tensors, "twin": replace(out, name="twin")}
+    )
+    sizes = [Manifest.model_validate_json(pipeline.compile_graph(g, "host")[FILE]).weight_bytes for g in (graph, both)]
+    assert sizes[0] == sizes[1]

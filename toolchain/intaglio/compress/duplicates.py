@@ -69,7 +69,8 @@ def _keys(node: Node, graph: Graph, j: int, found: Mapping[str, Array]) -> list[
     """What says how each channel of output j is computed: the operation, and the numbers that go in."""
     t = graph.outs(node)[j]
     alone: list[Hashable] = [(t.name, c) for c in range(channels(t))]
-    rule = (repr(node.op), j, *((s.shape[:-1], s.quant) for s in (*graph.ins(node)[:1], t) if s is not None))
+    sides = [s for s in (*graph.ins(node)[:1], t) if s is not None]
+    rule = (repr(node.op), j, *((s.shape[:-1], s.dtype, s.quant) for s in sides))
     weights = mixing(node, graph)
     if weights is not None:
         order = np.argsort(found[node.inputs[0]], kind="stable")

@@ -347,8 +347,9 @@ def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sou
         )
         for i, n in enumerate(graph.nodes)
     )
-    packed = [v for n in graph.nodes for c in n.calls for v in _values(c) if isinstance(v, Const) and v.weights]
-    weight_bytes = sum(graph.tensors[n].nbytes for n in constant_names(graph)) + sum(v.data.nbytes for v in packed)
+    arguments = [v for n in graph.nodes for c in n.calls for v in _values(c)]
+    packed = {v.data.tobytes() for v in arguments if isinstance(v, Const) and v.weights}  # equal ones are stored once
+    weight_bytes = sum(graph.tensors[n].nbytes for n in constant_names(graph)) + sum(len(v) for v in packed)
     return Manifest(
         model=graph.name,
         board=board,

@@ -128,7 +128,6 @@ def post_training(
         weight_bits, activation_bits: see `quantize`.
         pools_as_means: give global average pools a scale of their own (pool_to_mean.py).
         keep_float: layers that stay in float32, see partial.py.
-        activation_bits: see `quantize`.
 
     The defaults are what kept the outputs of the models in benchmarks/ptq.py closest to the floats, by SQNR.
     Raises what `calibrate` and `quantize` raise.
