@@ -1,4 +1,4 @@
-"""Entropy coding of weights: what is coded comes back, in Python and in C, which reads what it was given and no more."""
+"""Entropy coding of weights: what is coded comes back, in Python and in C, which reads all it is given and no more."""
 
 import struct
 import subprocess
@@ -6,13 +6,11 @@ import subprocess
 import numpy as np
 import pytest
 from harness import SANITIZE, STRICT
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from intaglio import assets
-from intaglio.compress import huffman, nonzeros
+from intaglio.compress import huffman, tans
 
-CODERS = {"huffman": huffman}
+CODERS = {"huffman": huffman, "tans": tans}
 
 # Decodes each case twice, by rows and nonzero by nonzero. Buffers are sized exactly, so that ASan sees a step outside.
 PROGRAM = r"""
@@ -38,14 +36,15 @@ static void sparse_row(itg_huffman *d, int8_t *row, int32_t columns)
 
 int main(void)
 {
-    int32_t head[4]; /* rows, columns, bytes of tables, halfwords of stream */
-    while (fread(head, sizeof head[0], 4, stdin) == 4) {
+    int32_t head[5]; /* rows, columns, bytes of tables, halfwords of stream, bytes of scratch */
+    while (fread(head, sizeof head[0], 5, stdin) == 5) {
         uint8_t *tables = (uint8_t *)get((size_t)head[2]);
         uint16_t *stream = (uint16_t *)get((size_t)head[3] * 2);
+        void *scratch = malloc((size_t)head[4]);
         int8_t *row = (int8_t *)malloc((size_t)head[1] > 0 ? (size_t)head[1] : 1);
         for (int way = 0; way < 2; way++) {
             itg_huffman d;
-            itg_huffman_begin(&d, tables, stream);
+            BEGIN;
             for (int32_t r = 0; r < head[0]; r++) {
                 if (way == 0) itg_huffman_row(&d, row, head[1]); else sparse_row(&d, row, head[1]);
                 fwrite(row, 1, (size_t)head[1], stdout);
@@ -55,10 +54,15 @@ int main(void)
         free(tables);
         free(stream);
         free(row);
+        free(scratch);
     }
     return 0;
 }
 """
+BEGIN = {
+    "huffman": "(void)scratch; itg_huffman_begin(&d, tables, stream)",
+    "tans": "itg_tans_begin(&d, tables, stream, (itg_tans_entry *)scratch)",
+}
 
 
 @pytest.fixture(scope="module", params=["gcc", "clang", "g++"])
@@ -70,7 +74,7 @@ def programs(request, tmp_path_factory):
     built = {}
     for coder in CODERS:
         source = folder / f"{coder}.{'cc' if request.param == 'g++' else 'c'}"
-        source.write_text(PROGRAM.replace("huffman", coder))
+        source.write_text(PROGRAM.replace("BEGIN", BEGIN[coder]).replace("huffman", coder))
         built[coder] = folder / coder
         command = [request.param, *strict, *SANITIZE, "-I", kernels, source, "-o", built[coder]]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -81,7 +85,9 @@ def programs(request, tmp_path_factory):
 def device(program, coded):
     """What the C decodes, by rows and nonzero by nonzero, of each of several layers."""
     data = b"".join(
-        struct.pack("=4i", *c.shape, c.tables.size, c.stream.size) + c.tables.tobytes() + c.stream.tobytes()
+        struct.pack("=5i", *c.shape, c.tables.size, c.stream.size, c.ram_bytes)
+        + c.tables.tobytes()
+        + c.stream.tobytes()
         for c in coded
     )
     ran = subprocess.run([program], input=data, capture_output=True, timeout=120)

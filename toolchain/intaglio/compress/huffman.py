@@ -1,13 +1,13 @@
-"""Canonical Huffman codes for the nonzeros of a layer, of limited length (package-merge); the decoder in C is huffman.h.
+"""Canonical Huffman codes of limited length for the nonzeros of a layer; the decoder in C is huffman.h.
 
 Canonical: codes of one length are consecutive numbers, after those of the length before. So the number of codes of
 each length and the symbols in the order of their codes say everything.
 
-Tables, uint8: low bits and filler of the gaps' code, then the code of gaps, then that of values. A code is one byte with
-its shortest length in the upper half and the number of lengths from there on in the lower one; the number of codes of each
-of these lengths; the symbols (values: int8). A code of one symbol has length 0 and takes no bits.
+Tables, uint8: low bits and filler of the gaps' code, then the code of gaps, then that of values. A code is one byte
+with its shortest length in the upper half and the number of lengths from there on in the lower one; the number of codes
+of each of these lengths; the symbols (values: int8). A code of one symbol has length 0 and takes no bits.
 
-D. A. Huffman, Proc. IRE 40 (1952); L. Larmore and D. Hirschberg, Journal of the ACM 37 (1990).
+D. A. Huffman, Proc. IRE 40 (1952); limited by package-merge, L. Larmore and D. Hirschberg, J. ACM 37 (1990).
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def split(weights: Array) -> tuple[Array, Array]:
 
 
 def join(gaps: list[int], values: list[int], shape: tuple[int, int]) -> Array:
-    """What `split` took apart; a value may come as its byte. Raises ValueError when the gaps do not end where the shape does."""
+    """What `split` took apart; a value may come as its byte. Raises ValueError when the gaps end elsewhere."""
     at = np.cumsum(np.asarray(gaps, np.int64) + 1) - 1
     if at[-1] != shape[0] * shape[1]:
         raise ValueError(f"the gaps end at {at[-1]}, the weights at {shape[0] * shape[1]}")
@@ -156,8 +156,8 @@ def tokens(gaps: Array, values: Array, code: GapCode) -> Iterator[tuple[Kind, in
 def write_bits(fields: list[tuple[int, int]], ahead: int) -> Array:
     """(value, width in bits) of each field -> uint16 [halfwords], the first field in the highest bits.
 
-    `ahead` is the number of bits after the last time that the decoder makes sure of a full window: it has read a halfword
-    more than the bits before need, which is all that has to be there.
+    `ahead` is the number of bits after the last time that the decoder makes sure of a full window: it has then read a
+    halfword more than the bits before need, which is all that has to be there.
     """
     table = np.array(fields, np.int64).reshape(-1, 2)
     value, width = table[:, 0], table[:, 1]
