@@ -18,6 +18,7 @@ J. Duda, "Asymmetric numeral systems", arXiv:1311.2540 (2013).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,7 +165,7 @@ def _plan(gaps: dict[int, int], values: dict[int, int]) -> _Plan:
 
 
 def _bits(counts: list[int], frequencies: list[int], log: int) -> float:
-    return sum(n * (log - np.log2(f)) for n, f in zip(counts, frequencies, strict=True) if n)
+    return sum(n * (log - math.log2(f)) for n, f in zip(counts, frequencies, strict=True) if n)
 
 
 def _slots(frequencies: list[int], size: int) -> list[list[int]]:
