@@ -33,8 +33,7 @@ typedef struct {
     int32_t gap; /* zeros before the next nonzero, counted from the beginning of the row */
     int32_t low_bits;
     uint32_t filler;
-    itg_huffman_code gaps;
-    itg_huffman_code values;
+    itg_huffman_code codes[2]; /* of gaps, of values */
 } itg_huffman;
 
 /* Returns where the code's table ends. */
@@ -76,7 +75,7 @@ static inline int32_t itg_huffman_gap(itg_huffman *d)
     uint32_t zeros = 0;
     for (;;) {
         itg_bits_fill(&d->in);
-        const uint32_t symbol = d->gaps.symbols[itg_huffman_number(&d->in, &d->gaps)];
+        const uint32_t symbol = d->codes[0].symbols[itg_huffman_number(&d->in, &d->codes[0])];
         zeros += symbol << d->low_bits;
         if (symbol != d->filler) {
             break;
@@ -89,7 +88,7 @@ static inline int32_t itg_huffman_gap(itg_huffman *d)
 static inline int32_t itg_huffman_value(itg_huffman *d)
 {
     itg_bits_fill(&d->in);
-    return ((const int8_t *)d->values.symbols)[itg_huffman_number(&d->in, &d->values)];
+    return ((const int8_t *)d->codes[1].symbols)[itg_huffman_number(&d->in, &d->codes[1])];
 }
 
 static inline void itg_huffman_begin(itg_huffman *d, const uint8_t *tables, const uint16_t *stream)
@@ -99,7 +98,10 @@ static inline void itg_huffman_begin(itg_huffman *d, const uint8_t *tables, cons
     d->in.left = 0;
     d->low_bits = tables[0];
     d->filler = tables[1];
-    itg_huffman_code_begin(&d->values, itg_huffman_code_begin(&d->gaps, tables + 2));
+    tables += 2;
+    for (int32_t i = 0; i < 2; i++) {
+        tables = itg_huffman_code_begin(&d->codes[i], tables);
+    }
     d->gap = itg_huffman_gap(d);
 }
 

@@ -23,6 +23,7 @@ from .nonzeros import (
     Coded,
     GapCode,
     Kind,
+    extra_bits,
     gap_codes,
     gap_histogram,
     histogram,
@@ -94,12 +95,12 @@ def encode(weights: Array) -> Coded:
     gaps, values = split(weights)
     gap_counts = histogram(gaps)
     value_code = _code(histogram(values), MAX_LENGTH)
-    best: tuple[int, GapCode, _Code] | None = None
+    best: tuple[float, GapCode, _Code] | None = None
     for gap_code in gap_codes(gap_counts):
         found = gap_histogram(gap_counts, gap_code)
         code = _code(found, min(MAX_LENGTH, WINDOW - gap_code.low_bits))
-        bits = sum(found[symbol] * length for symbol, length in zip(code.symbols, code.lengths, strict=True))
-        bits += gap_code.low_bits * gaps.size + 8 * len(code.table())
+        bits = extra_bits(found, gap_code) + 8 * len(code.table())
+        bits += sum(found[symbol] * length for symbol, length in zip(code.symbols, code.lengths, strict=True))
         if best is None or bits < best[0]:
             best = (bits, gap_code, code)
     assert best is not None

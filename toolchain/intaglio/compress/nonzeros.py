@@ -24,6 +24,8 @@ MAX_FILLER = 254
 """So that the symbols 0 .. filler fit a byte, and their number as well."""
 WINDOW = 16
 """Bits that the device can look at before it has to read on: at most so long are a code and its low bits."""
+FILLER_BITS = 1 / 16
+"""What a filler costs above its code, when codes are compared: it takes as long to decode as any symbol."""
 
 
 class Kind(IntEnum):
@@ -105,6 +107,12 @@ def gap_histogram(gaps: dict[int, int], code: GapCode) -> dict[int, int]:
     return dict(sorted(found.items()))
 
 
+def extra_bits(counts: dict[int, int], code: GapCode) -> float:
+    """Bits beside the symbols of gaps: their low bits, and the price of fillers."""
+    fillers = counts.get(code.filler, 0)
+    return (sum(counts.values()) - fillers) * code.low_bits + fillers * FILLER_BITS
+
+
 def entropy_bits(counts: dict[int, int]) -> float:
     """Bits of all symbols at their entropy of order 0; 0.0 without symbols."""
     n = np.array([*counts.values()], np.float64)
@@ -130,13 +138,9 @@ def gap_codes(gaps: dict[int, int], most: int = 6) -> list[GapCode]:
         fillers = {top, *(f for f in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192) if f < top)}
         for filler in sorted(fillers):
             code = GapCode(low_bits, filler)
-            if sum(count * (gap // code.filled) for gap, count in gaps.items()) > 4 * sum(gaps.values()) + 64:
-                continue  # nothing but fillers
             found = gap_histogram(gaps, code)
-            bits = entropy_bits(found) + low_bits * sum(gaps.values()) + 8 * len(found)
+            bits = entropy_bits(found) + extra_bits(found, code) + 8 * len(found)
             estimates.append((bits, low_bits, filler))
-    if not estimates:
-        return [GapCode(MAX_LOW_BITS, MAX_FILLER)]
     return [GapCode(low_bits, filler) for _, low_bits, filler in sorted(estimates)[:most]]
 
 

@@ -29,6 +29,7 @@ from .nonzeros import (
     Coded,
     GapCode,
     Kind,
+    extra_bits,
     gap_codes,
     gap_histogram,
     histogram,
@@ -42,7 +43,7 @@ LOGS = range(5, 9)
 """Logarithms of the sizes of tables; frequencies of the largest still fit a byte."""
 ENTRY_BYTES = 4
 _NEARLY = 1.005
-"""Half the scratch memory is worth this factor in flash."""
+"""Smaller tables are worth this factor in flash."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def _plan(gaps: dict[int, int], values: dict[int, int]) -> _Plan:
             if len(counts) > 1 << log:
                 continue
             frequencies = scale(counts, 1 << log)
-            nbytes = _bits(counts, frequencies, log) / 8 + len(counts) + sum(gaps.values()) * code.low_bits / 8
+            nbytes = len(counts) + (_bits(counts, frequencies, log) + extra_bits(found, code)) / 8
             plans.append(_Plan(log, code, frequencies, value_frequencies, value_bytes + nbytes))
     smallest = min(plan.nbytes for plan in plans)
     log = min(plan.log for plan in plans if plan.nbytes <= smallest * _NEARLY)
