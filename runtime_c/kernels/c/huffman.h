@@ -1,4 +1,4 @@
-/* Decodes the nonzero weights of a layer from canonical Huffman codes (compress/huffman.py writes them and says what
+/* Decodes the weights of a layer from canonical Huffman codes (compress/huffman.py writes them and says what
  * lies in the tables). Rows come one after another from the first on:
  *
  *     itg_huffman d;
@@ -84,7 +84,7 @@ static inline int32_t itg_huffman_gap(itg_huffman *d)
     return (int32_t)(zeros + itg_bits_take(&d->in, d->low_bits));
 }
 
-/* The nonzero after that gap */
+/* The weight after that gap. It may be 0: where few weights are, none is skipped. */
 static inline int32_t itg_huffman_value(itg_huffman *d)
 {
     itg_bits_fill(&d->in);

@@ -1,4 +1,4 @@
-/* Decodes the nonzero weights of a layer from tANS codes (compress/tans.py writes them and says what lies in the tables
+/* Decodes the weights of a layer from tANS codes (compress/tans.py writes them and says what lies in the tables
  * and how decoding goes). It is used like huffman.h, but for itg_tans_begin, which builds its tables in scratch memory. */
 #ifndef ITG_TANS_H
 #define ITG_TANS_H
@@ -81,7 +81,7 @@ static inline int32_t itg_tans_gap(itg_tans *d)
     return (int32_t)(zeros + itg_bits_take(&d->in, d->low_bits));
 }
 
-/* The nonzero after that gap */
+/* The weight after that gap. It may be 0: where few weights are, none is skipped. */
 static inline int32_t itg_tans_value(itg_tans *d)
 {
     /* two's complement */

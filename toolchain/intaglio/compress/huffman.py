@@ -1,4 +1,4 @@
-"""Canonical Huffman codes of limited length for the nonzeros of a layer; the decoder in C is huffman.h.
+"""Canonical Huffman codes of limited length for the weights of a layer; the decoder in C is huffman.h.
 
 Canonical: codes of one length are consecutive numbers, after those of the length before. So the number of codes of
 each length and the symbols in the order of their codes say everything.
@@ -28,8 +28,8 @@ from .nonzeros import (
     gap_histogram,
     histogram,
     join,
-    split,
     tokens,
+    ways,
     write_bits,
 )
 
@@ -92,30 +92,8 @@ def code_lengths(counts: list[int], limit: int) -> list[int]:
 
 def encode(weights: Array) -> Coded:
     """int8 [rows][columns] -> the smallest of what this code makes of it."""
-    gaps, values = split(weights)
-    gap_counts = histogram(gaps)
-    value_code = _code(histogram(values), MAX_LENGTH)
-    best: tuple[float, GapCode, _Code] | None = None
-    for gap_code in gap_codes(gap_counts):
-        found = gap_histogram(gap_counts, gap_code)
-        code = _code(found, min(MAX_LENGTH, WINDOW - gap_code.low_bits))
-        bits = extra_bits(found, gap_code) + 8 * len(code.table())
-        bits += sum(found[symbol] * length for symbol, length in zip(code.symbols, code.lengths, strict=True))
-        if best is None or bits < best[0]:
-            best = (bits, gap_code, code)
-    assert best is not None
-    _, gap_code, code = best
-    gap_words, value_words = code.codes(), value_code.codes()
-    fields = []
-    for kind, symbol in tokens(gaps, values, gap_code):
-        if kind is Kind.LOW:
-            fields.append((symbol, gap_code.low_bits))
-        else:
-            fields.append((gap_words if kind is Kind.GAP else value_words)[symbol])
-    # The last two fields are the last gap's symbol and low bits.
-    stream = write_bits(fields, fields[-1][1] + fields[-2][1])
-    tables = bytes([gap_code.low_bits, gap_code.filler]) + code.table() + value_code.table()
-    return Coded(np.frombuffer(tables, np.uint8), stream, (weights.shape[0], weights.shape[1]))
+    found = (_encode(gaps, values, (weights.shape[0], weights.shape[1])) for gaps, values in ways(weights))
+    return min(found, key=lambda coded: coded.nbytes)
 
 
 def decode(coded: Coded) -> Array:
@@ -141,6 +119,32 @@ def decode(coded: Coded) -> Array:
         if at > end:
             return join(gaps, values, coded.shape)
         values.append(_next(reader, value_words))
+
+
+def _encode(gaps: Array, values: Array, shape: tuple[int, int]) -> Coded:
+    gap_counts = histogram(gaps)
+    value_code = _code(histogram(values), MAX_LENGTH)
+    best: tuple[float, GapCode, _Code] | None = None
+    for gap_code in gap_codes(gap_counts):
+        found = gap_histogram(gap_counts, gap_code)
+        code = _code(found, min(MAX_LENGTH, WINDOW - gap_code.low_bits))
+        bits = extra_bits(found, gap_code) + 8 * len(code.table())
+        bits += sum(found[symbol] * length for symbol, length in zip(code.symbols, code.lengths, strict=True))
+        if best is None or bits < best[0]:
+            best = (bits, gap_code, code)
+    assert best is not None
+    _, gap_code, code = best
+    gap_words, value_words = code.codes(), value_code.codes()
+    fields = []
+    for kind, symbol in tokens(gaps, values, gap_code):
+        if kind is Kind.LOW:
+            fields.append((symbol, gap_code.low_bits))
+        else:
+            fields.append((gap_words if kind is Kind.GAP else value_words)[symbol])
+    # The last two fields are the last gap's symbol and low bits.
+    stream = write_bits(fields, fields[-1][1] + fields[-2][1])
+    tables = bytes([gap_code.low_bits, gap_code.filler]) + code.table() + value_code.table()
+    return Coded(np.frombuffer(tables, np.uint8), stream, shape)
 
 
 def _code(counts: dict[int, int], limit: int) -> _Code:

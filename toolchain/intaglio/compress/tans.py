@@ -1,4 +1,4 @@
-"""Tabled asymmetric numeral systems (tANS) for the nonzeros of a layer; the decoder in C is tans.h.
+"""Tabled asymmetric numeral systems (tANS) for the weights of a layer; the decoder in C is tans.h.
 
 Unlike a Huffman code, a symbol may take a fraction of a bit, which pays where one symbol is more frequent than all
 others together. Flash holds the frequencies, scaled to a sum of 2^log; the device makes of them the two tables that it
@@ -34,8 +34,8 @@ from .nonzeros import (
     gap_histogram,
     histogram,
     join,
-    split,
     tokens,
+    ways,
     write_bits,
 )
 
@@ -59,34 +59,8 @@ class _Plan:
 
 def encode(weights: Array) -> Coded:
     """int8 [rows][columns] -> the smallest of what this code makes of it, with the smaller tables if nearly so."""
-    gaps, values = split(weights)
-    counts = histogram(values)
-    plan = _plan(histogram(gaps), counts)
-    number = {symbol: i for i, symbol in enumerate(counts)}
-    size = 1 << plan.log
-    frequencies = {Kind.GAP: plan.gaps, Kind.VALUE: plan.values}
-    slots = {kind: _slots(found, size) for kind, found in frequencies.items()}
-    state = 0
-    fields = []
-    for kind, symbol in reversed([*tokens(gaps, values, plan.gap_code)]):
-        if kind is Kind.LOW:
-            fields.append((symbol, plan.gap_code.low_bits))
-            continue
-        which = number[symbol] if kind is Kind.VALUE else symbol
-        frequency = frequencies[kind][which]
-        full = size + state
-        width = max(0, full.bit_length() - frequency.bit_length())
-        if full >> width < frequency:
-            width -= 1
-        fields.append((full & (1 << width) - 1, width))
-        state = slots[kind][which][(full >> width) - frequency]
-    fields.append((state, plan.log))
-    # The first two that were written are the last gap's low bits and symbol.
-    stream = write_bits(fields[::-1], fields[0][1] + fields[1][1])
-    tables = [plan.log << 4 | plan.gap_code.low_bits, plan.gap_code.filler, len(plan.gaps), *plan.gaps]
-    tables += [len(plan.values), *plan.values, *counts]
-    shape = (weights.shape[0], weights.shape[1])
-    return Coded(np.array(tables, np.int64).astype(np.uint8), stream, shape, 2 * ENTRY_BYTES << plan.log)
+    found = (_encode(gaps, values, (weights.shape[0], weights.shape[1])) for gaps, values in ways(weights))
+    return min(found, key=lambda coded: coded.nbytes)
 
 
 def decode(coded: Coded) -> Array:
@@ -143,6 +117,35 @@ def scale(counts: list[int], size: int) -> list[int]:
         gain = found * np.log2((frequencies + 1) / np.maximum(frequencies, 1))
         frequencies[np.where(frequencies < 255, gain, -1.0).argmax()] += 1
     return [int(f) for f in frequencies]
+
+
+def _encode(gaps: Array, values: Array, shape: tuple[int, int]) -> Coded:
+    counts = histogram(values)
+    plan = _plan(histogram(gaps), counts)
+    number = {symbol: i for i, symbol in enumerate(counts)}
+    size = 1 << plan.log
+    frequencies = {Kind.GAP: plan.gaps, Kind.VALUE: plan.values}
+    slots = {kind: _slots(found, size) for kind, found in frequencies.items()}
+    state = 0
+    fields = []
+    for kind, symbol in reversed([*tokens(gaps, values, plan.gap_code)]):
+        if kind is Kind.LOW:
+            fields.append((symbol, plan.gap_code.low_bits))
+            continue
+        which = number[symbol] if kind is Kind.VALUE else symbol
+        frequency = frequencies[kind][which]
+        full = size + state
+        width = max(0, full.bit_length() - frequency.bit_length())
+        if full >> width < frequency:
+            width -= 1
+        fields.append((full & (1 << width) - 1, width))
+        state = slots[kind][which][(full >> width) - frequency]
+    fields.append((state, plan.log))
+    # The first two that were written are the last gap's low bits and symbol.
+    stream = write_bits(fields[::-1], fields[0][1] + fields[1][1])
+    tables = [plan.log << 4 | plan.gap_code.low_bits, plan.gap_code.filler, len(plan.gaps), *plan.gaps]
+    tables += [len(plan.values), *plan.values, *counts]
+    return Coded(np.array(tables, np.int64).astype(np.uint8), stream, shape, 2 * ENTRY_BYTES << plan.log)
 
 
 def _plan(gaps: dict[int, int], values: dict[int, int]) -> _Plan:
