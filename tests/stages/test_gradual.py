@@ -114,7 +114,7 @@ def test_gradual_beats_one_shot_before_fine_tuning():
 def test_interrupted_it_goes_on_to_the_same_bytes(tmp_path, stop):
     def run(place, until):
         module = to_module(trained())
-        gradual = Gradual(module, 0.8, updates=17, end=0.8, regrowth=0.3)
+        gradual = Gradual(module, 0.8, updates=48, end=0.8, regrowth=0.3)  # an update at every step
 
         def step(part):
             gradual(part)
