@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import DataError, UnsupportedError
-from ..graph import Array, Graph, Node, constant
+from ..graph import Array, Graph, Node, Quant, constant
 from ..ops.base import Op
 from ..ops.batch_norm import BatchNorm
 from ..ops.elementwise import Arithmetic
@@ -84,19 +84,32 @@ class GraphModule(nn.Module):  # type: ignore[misc]
             raise DataError(f"batch norm {node.name}", found, "", "Call eval() first, or pass a larger batch")
         return node.op.forward(*xs, momentum=MOMENTUM)
 
+    def grids(self) -> dict[str, Quant]:
+        """Constants -> the grid that their values are on, of those whose last parametrization tells with a method
+        `grid`, as codebooks do."""
+        found = {}
+        for name, (key, attribute) in self.places.items():
+            layer = getattr(self.layers, key)
+            if nn.utils.parametrize.is_parametrized(layer, attribute):
+                last = layer.parametrizations[attribute][-1]
+                if hasattr(last, "grid"):
+                    found[name] = last.grid()
+        return found
+
     def to_graph(self) -> Graph:
-        """The graph with the current values."""
-        return with_values(self.graph, self.constants())
+        """The graph with the current values, marked with the grids that they are on."""
+        return with_values(self.graph, self.constants(), self.grids())
 
 
-def with_values(graph: Graph, values: Mapping[str, Any]) -> Graph:
-    """`graph` with its float32 constants replaced by torch tensors (rounded to float32, copied)."""
+def with_values(graph: Graph, values: Mapping[str, Any], grids: Mapping[str, Quant]) -> Graph:
+    """`graph` with its float32 constants replaced by torch tensors (rounded to float32, copied), and marked with
+    `grids`, or else as they were."""
     tensors = dict(graph.tensors)
     for name, value in values.items():
         t = tensors[name]
         if t.dtype == "float32":
             data: Array = value.detach().to("cpu", torch.float32).numpy().copy()
-            tensors[name] = constant(name, data, t.quant)
+            tensors[name] = constant(name, data, grids.get(name, t.quant))
     return replace(graph, tensors=tensors)
 
 
