@@ -66,9 +66,7 @@ class Quantization:
     activation_bits: ActivationBits = 8
 
 
-def load(
-    path: Path, how: Quantization | None = None, say: Say = quiet, module: ModuleOf | None = None
-) -> Graph:
+def load(path: Path, how: Quantization | None = None, say: Say = quiet, module: ModuleOf | None = None) -> Graph:
     """The graph of a model file or of a compiled folder: quantized if it is said how, else as it is executed.
 
     `module` says what the weights of a .pt file belong to. Raises ModelError, UnsupportedError, and DataError for
@@ -164,14 +162,18 @@ def compile_graph(
 
 
 @contextmanager
-def prepared(path: Path | None, board: Board, graph: Graph | None, say: Say = quiet) -> Iterator[Firmware]:
-    """Firmware for a board: of a compiled folder, or of `graph`, which is what the file or folder `path` holds.
+def prepared(
+    path: Path | None, board: Board, graph: Graph | None, say: Say = quiet, *, calibrated: bool = False
+) -> Iterator[Firmware]:
+    """Firmware for a board: of a compiled folder, or of `graph`, which is what the file or folder `path` holds, or
+    with `calibrated` what has been quantized of it.
 
-    The C of a folder that was compiled for this board is built as it lies there. Otherwise it is generated, in a
-    folder that is gone when the block ends; the ELF file stays, in the cache.
+    The C of a folder that was compiled for this board is built as it lies there, if it is of `graph`. Otherwise it is
+    generated, in a folder that is gone when the block ends; the ELF file stays, in the cache.
     """
     with tempfile.TemporaryDirectory(prefix="intaglio-") as name:
-        if path is not None and is_compiled(path) and Manifest.read(path).board == board.name:
+        as_it_is = path is not None and is_compiled(path) and not calibrated
+        if path is not None and as_it_is and Manifest.read(path).board == board.name:
             folder, manifest = path, Manifest.read(path)
             elf = path / FIRMWARE if os.access(path, os.W_OK) else _cached_elf(path, board)
         elif graph is None:
@@ -192,11 +194,13 @@ def board_for(path: Path, name: str | None) -> Board:
     return boards.load(Manifest.read(path).board)
 
 
-def reference(path: Path, how: Quantization | None = None, say: Say = quiet) -> Graph | None:
+def reference(
+    path: Path, how: Quantization | None = None, say: Say = quiet, module: ModuleOf | None = None
+) -> Graph | None:
     """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
     if is_compiled(path) and not (path / MODEL).is_file() and how is None:
         return None
-    return load(path, how, say)
+    return load(path, how, say, module)
 
 
 def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:

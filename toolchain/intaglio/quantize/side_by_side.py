@@ -60,8 +60,8 @@ def adjusted(graph: Graph, quantized: Graph, arrays: Sequence[Array], adjust: Se
         quantized: the same, quantized, all of it or a part. Layers that stay in float32 are left as they are.
         arrays: one float32 array [n, *shape without the batch] a graph input; the first SAMPLES are used.
 
-    Returns: the float graph, each quantized layer with weights having a bias of its own. Weights that were changed lie on the
-        grid of their `Quant`, which quantization keeps.
+    Returns: the float graph, each quantized layer with weights having a bias of its own. Weights that were changed lie
+        on the grid of their `Quant`, which quantization keeps.
     """
     torch = torch_module()
     tensors, nodes = dict(graph.tensors), {n.name: n for n in graph.nodes}
