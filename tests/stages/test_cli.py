@@ -172,31 +172,6 @@ def test_a_layer_kept_in_float_gives_floats():
 
 
 @need_torch
-@need_gcc
-def test_bits_within_a_budget():
-    [layer] = (n.name for n in tiny_models.floats().nodes)
-    how = ("floats.tflite", "--calibrate", "floats.npz", "-o", "q.tflite")
-    assert f"Bits of weights: {layer} 4" in ok("quantize", *how, "--weight-bytes", "10")  # 3 rows of 6 weights
-    assert json.loads(ok("inspect", "q.tflite", "--json"))["parameter_bytes"] == 3 * 3 + 3 * 4
-    assert f"{layer} 8" in ok("quantize", *how, "--weight-bytes", "1000")
-    assert "Allowed: 6 or more" in fails("quantize", *how, "--weight-bytes", "5")
-    x = np.load("floats.npz")["x"]
-    graph = tiny_models.floats()
-    y = (x.reshape(len(x), 6) @ graph.tensors["w"].data.T).argmax(1)
-    np.savez("labelled.npz", x=x, y=y)
-    assert f"{layer} 2" in ok("quantize", *how, "--max-drop", "100", "--test", "labelled.npz")
-    np.savez("labelled.npz", x=x, y=(y + 1) % 3)  # floats are never right: nothing can be lost
-    assert f"{layer} 2" in ok("quantize", *how, "--max-drop", "0", "--test", "labelled.npz")
-    for options, said in (
-        (("--max-drop", "1"), "--test: is missing"), (("--test", "labelled.npz"), "--max-drop: is missing"),
-        (("--weight-bytes", "9", "--weight-bits", "4"), "is given with --weight-bits"),
-        (("--weight-bytes", "9", "--activation-bits", "16"), "is given with --activation-bits 16"),
-        (("--weight-bytes", "9", "--max-drop", "1", "--test", "labelled.npz"), "One budget at a time"),
-    ):  # fmt: skip
-        assert said in fails("quantize", *how, *options)
-
-
-@need_torch
 def test_weights_of_few_bits():
     [layer] = (n.name for n in tiny_models.floats().nodes)
     calibrated = ("floats.tflite", "--calibrate", "floats.npz")

@@ -217,3 +217,19 @@ def test_random_inputs_are_seeded_and_cover_the_range():
     a, b = (arrays.random_batch([INT8, FLOAT], 400, seed=3) for _ in range(2))
     assert all(np.array_equal(x, y) for x, y in zip(a.arrays, b.arrays, strict=True))
     assert a.arrays[0].min() == -128 and a.arrays[0].max() == 127 and a.arrays[1].dtype == np.float32
+
+
+def test_two_graphs_of_one_name_are_built_apart(monkeypatch, tmp_path):
+    """Programs that measure variants of a model at the same time must not run each other's firmware."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    host = boards.load("host")
+    first, second = tiny_models.floats(), tiny_models.floats()
+    second.tensors["w"] = constant("w", second.tensors["w"].data * 2)
+    with package.prepared(None, host, first) as a, package.prepared(None, host, second) as b:
+        assert a.elf != b.elf and a.elf.is_file() and b.elf.is_file()
+    with package.prepared(None, host, first) as again:
+        assert again.elf == a.elf
+    monkeypatch.setattr(package, "KEPT", 1)
+    with package.prepared(None, host, first):
+        pass
+    assert len(list((tmp_path / "intaglio" / "firmware").glob("*.elf"))) == 2  # one kept, and the new one's place

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import warnings
 import zipfile
 
@@ -227,6 +228,9 @@ class Net(nn.Sequential):
 
 def broken():
     raise KeyError("no such width")
+
+def leaves():
+    raise SystemExit(0)
 """
 NAMED = "stray_net:Net"
 
@@ -254,10 +258,12 @@ def test_state_dict(folder):
         ("stray_net", "1,3,8,6", "package.module:Class"),
         ("stray_net:Missing", "1,3,8,6", "AttributeError"),
         ("stray_net:broken", "1,3,8,6", "no such width"),
+        ("stray_net:leaves", "1,3,8,6", "SystemExit"),
         ("no_such_module_here:Net", "1,3,8,6", "ModuleNotFoundError"),
         ("builtins:dict", "1,3,8,6", "makes a dict"),
         (NAMED, "1,3,x", "a shape with the batch first"),
         (NAMED, "1,0", "a shape with the batch first"),
+        (NAMED, "100000,100000,100", "268,435,456 elements at most"),
     ],
 )
 def test_bad_modules(folder, module, example, said):
@@ -269,18 +275,26 @@ def test_bad_state_dicts(folder):
     torch.save(SMALL, "whole.pt")
     torch.save({"bomb": Bomb(folder / "boom")}, "bomb.pt")
     torch.save([1, 2], "list.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        torch.jit.save(torch.jit.trace(SMALL, torch.zeros(1, *IMAGE)), "script.pt")
     torch.save(nn.Linear(3, 2).state_dict(), "other.pt")
     torch.save(SMALL.state_dict(), "old.pt", _use_new_zipfile_serialization=False)
     for name, said in {"whole": "more than tensors", "bomb": "more than tensors", "list": "other things than tensors",
-                       "other": "does not fit", "old": "no file of torch.save"}.items():  # fmt: skip
-        with pytest.raises(ModelError, match=said):
-            torch_state.load(f"{name}.pt", NAMED, "1,3,8,6")
+                       "other": "does not fit", "old": "no zip archive", "script": "TorchScript"}.items():  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a warning would be a second voice beside the error
+            with pytest.raises(ModelError, match=said) as caught:
+                torch_state.load(f"{name}.pt", NAMED, "1,3,8,6")
+        assert "\x1b" not in str(caught.value)
     assert not (folder / "boom").exists()
 
 
 def test_command_line(folder):
     (folder / "net.pt2").write_bytes(saved(SMALL, torch.zeros(1, *IMAGE)))
-    np.savez("x.npz", x=np.random.default_rng(2).normal(size=(5, 8, 6, 3)).astype(np.float32))
+    x = np.random.default_rng(2).normal(size=(5, 8, 6, 3)).astype(np.float32)
+    np.savez("x.npz", x=x)
+    np.savez("labelled.npz", x=x, y=np.arange(5) % 2)
     how = ("--module", NAMED, "--example", "1,3,8,6")
 
     def call(*args):
@@ -295,6 +309,15 @@ def test_command_line(folder):
         assert status == 0, said
         assert (folder / "out" / "net.c").is_file()
         assert call("quantize", name, *more, "--calibrate", "x.npz", "-o", "q.tflite")[0] == 0
+        assert call("export", name, *more, "--tflite", "f.tflite")[0] == 0
+        assert call("evaluate", name, *more, "--data", "labelled.npz")[0] == 0
+        if shutil.which("gcc"):
+            status, said = call("run", name, *more, "--board", "host", "--inputs", "x.npz", "--outputs", "y.npz")
+            assert status == 0, said
+            [y] = np.load("y.npz").values()
+            want = SMALL(torch.tensor(x.transpose(0, 3, 1, 2))).detach()
+            np.testing.assert_allclose(y.reshape(5, 2), want, atol=1e-5)
+            assert call("profile", name, *more, "--board", "host", "--inputs", "x.npz")[0] == 0
     for args, said in {("net.pt",): "--module package.module:Class", ("net.pt", *how[:2]): "--example: is missing",
                        ("net.pt2", *how): "a state dict"}.items():  # fmt: skip
         result = CliRunner().invoke(app, ["inspect", *args])

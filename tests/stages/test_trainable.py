@@ -310,6 +310,8 @@ def test_parametrizations_are_seen():
 
 
 def test_refused():
+    with pytest.raises(DataError, match="a Graph"):
+        to_module("model.onnx")
     rng = np.random.default_rng(0)
     integers = graph_of(Relu("relu"), [act(rng, "x", (1, 3))], [act(rng, "y", (1, 3))])
     with pytest.raises(UnsupportedError, match="x is int8"):

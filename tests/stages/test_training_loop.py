@@ -179,6 +179,9 @@ def test_schedules() -> None:
         (Settings(-1), "epochs"), (Settings(1, 0), "batch"), (Settings(1, learning_rate=0.0), "learning_rate"),
         (Settings(1, optimizer="lion"), "optimizer"), (Settings(1, schedule="steps"), "schedule"),  # type: ignore[arg-type]
         (Settings(1, patience=0), "patience"), (Settings(1, warmup=2.0), "warmup"),
+        (Settings(1, clip=-1.0), "clip"), (Settings(1, momentum=-3.0), "momentum"), (Settings(1, seed=-5), "seed"),
+        (Settings(1, weight_decay=-1.0), "weight_decay"), (Settings(1.5), "epochs"),  # type: ignore[arg-type]
+        (Settings(1, learning_rate="a"), "learning_rate"),  # type: ignore[arg-type]
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_named(settings: Settings, named: str) -> None:

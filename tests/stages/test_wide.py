@@ -241,6 +241,12 @@ def test_methods_for_8_bits_are_refused(method):
         post_training(network(), X, method, activation_bits=16)
 
 
+def test_options_that_do_not_exist_are_named():
+    for option, value in (("activation_bits", 12), ("rounding", "up")):
+        with pytest.raises(DataError, match=option):
+            post_training(network(), X, **{option: value})
+
+
 def test_int32_bias_is_refused_by_name():
     q = post_training(network(), X, activation_bits=16)
     bias = q.tensors[next(n for n in q.nodes if n.op.name == "conv2d").inputs[2]]

@@ -1,9 +1,9 @@
 """intaglio engraves neural networks into firmware: models of TFLite, ONNX and PyTorch to plain C for one board,
 byte-exact in integers.
 
-The public API: the verbs of the command line as functions. `model` is a .tflite or .onnx file, a folder that
-`compile` wrote, or a Graph; `board` is a name from `intaglio boards` or a folder with a board.toml. Bad input raises
-IntaglioError. What takes long or needs a package is imported when it is called.
+The public API: the verbs of the command line as functions. `model` is a .tflite, .onnx or .pt2 file, a folder
+that `compile` wrote, or a Graph; `board` is a name from `intaglio boards` or a folder with a board.toml. Bad input
+raises IntaglioError. What takes long or needs a package is imported when it is called.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def version() -> str:
 
 
 def load(model: Model) -> Graph:
-    """A model as a Graph: of a .tflite or .onnx file or a compiled folder. Raises ModelError, UnsupportedError."""
+    """The Graph of a .tflite, .onnx or .pt2 file or of a compiled folder. Raises ModelError, UnsupportedError."""
     from . import package
 
     return package.load(Path(model)) if isinstance(model, str | os.PathLike) else model

@@ -167,7 +167,7 @@ def _keys(where: str, present: Sequence[str], ports: Sequence[Port]) -> list[str
     missing = [port.name for port, key in zip(ports, keys, strict=True) if key not in present]
     if missing:
         held = ", ".join(sorted(present)[:12]) or "nothing"
-        allowed = ", ".join(port.name for port in ports) + (" or x" if len(ports) == 1 else "")
+        allowed = ", ".join(port.name for port in ports) + (" or x" if len(ports) == 1 and ports[0].name != "x" else "")
         raise DataError(where, f"holds no array {' and none '.join(missing)}; it holds {held}", allowed)
     return keys
 

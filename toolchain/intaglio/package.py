@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ from .quantize.scales import ActivationBits
 from .quantize.weights import WeightBits
 
 MODEL = "model.tflite"
+KEPT = 200
+"""ELF files in the cache."""
 FIRMWARE = "firmware.elf"
 
 
@@ -66,9 +68,7 @@ class Quantization:
     activation_bits: ActivationBits = 8
 
 
-def load(
-    path: Path, how: Quantization | None = None, say: Say = quiet, module: ModuleOf | None = None
-) -> Graph:
+def load(path: Path, how: Quantization | None = None, say: Say = quiet, module: ModuleOf | None = None) -> Graph:
     """The graph of a model file or of a compiled folder: quantized if it is said how, else as it is executed.
 
     `module` says what the weights of a .pt file belong to. Raises ModelError, UnsupportedError, and DataError for
@@ -164,21 +164,26 @@ def compile_graph(
 
 
 @contextmanager
-def prepared(path: Path | None, board: Board, graph: Graph | None, say: Say = quiet) -> Iterator[Firmware]:
-    """Firmware for a board: of a compiled folder, or of `graph`, which is what the file or folder `path` holds.
+def prepared(
+    path: Path | None, board: Board, graph: Graph | None, say: Say = quiet, *, calibrated: bool = False
+) -> Iterator[Firmware]:
+    """Firmware for a board: of a compiled folder, or of `graph`, which is what the file or folder `path` holds, or
+    with `calibrated` what has been quantized of it.
 
-    The C of a folder that was compiled for this board is built as it lies there. Otherwise it is generated, in a
-    folder that is gone when the block ends; the ELF file stays, in the cache.
+    The C of a folder that was compiled for this board is built as it lies there, if it is of `graph`. Otherwise it is
+    generated, in a folder that is gone when the block ends; the ELF file stays, in the cache.
     """
     with tempfile.TemporaryDirectory(prefix="intaglio-") as name:
-        if path is not None and is_compiled(path) and Manifest.read(path).board == board.name:
+        as_it_is = path is not None and is_compiled(path) and not calibrated
+        if path is not None and as_it_is and Manifest.read(path).board == board.name:
             folder, manifest = path, Manifest.read(path)
             elf = path / FIRMWARE if os.access(path, os.W_OK) else _cached_elf(path, board)
         elif graph is None:
             raise ModelError(str(path), f"was compiled for another board and holds no {MODEL}", "", "Compile it again")
         else:
-            folder, elf = Path(name), _cached_elf(path or Path(graph.name), board)
-            manifest = write(emit(graph, board, say, path is not None and is_lossless(path)), folder)
+            contents = emit(graph, board, say, path is not None and is_lossless(path))
+            folder, elf = Path(name), _cached_elf(path or Path(graph.name), board, contents)
+            manifest = write(contents, folder)
         say(f"building for {board.name}")
         yield build.compile_firmware(folder, manifest, board, elf)
 
@@ -192,11 +197,13 @@ def board_for(path: Path, name: str | None) -> Board:
     return boards.load(Manifest.read(path).board)
 
 
-def reference(path: Path, how: Quantization | None = None, say: Say = quiet) -> Graph | None:
+def reference(
+    path: Path, how: Quantization | None = None, say: Say = quiet, module: ModuleOf | None = None
+) -> Graph | None:
     """What a compiled folder or a model file means: None for a folder without the model. Raises as `load` does."""
     if is_compiled(path) and not (path / MODEL).is_file() and how is None:
         return None
-    return load(path, how, say)
+    return load(path, how, say, module)
 
 
 def ports_of(path: Path, graph: Graph | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -244,8 +251,17 @@ def _only_ours(folder: Path) -> bool:
     return all(name in ours or (name.startswith("kernels/") and name.endswith(".h")) for name in found)
 
 
-def _cached_elf(path: Path, board: Board) -> Path:
-    """One place for each model file and board: it can be looked at afterwards, and the cache stays small."""
-    key = hashlib.sha256(f"{path.resolve()}\0{board.name}".encode("utf-8", "surrogateescape")).hexdigest()[:12]
+def _cached_elf(path: Path, board: Board, contents: Mapping[str, bytes] | None = None) -> Path:
+    """A place for what is built of a file, or of these contents: it can be looked at afterwards.
+
+    Two programs that build other things of one name do not meet there. The oldest make room.
+    """
+    digest = hashlib.sha256(f"{path.resolve()}\0{board.name}".encode("utf-8", "surrogateescape"))
+    for name, data in sorted((contents or {}).items()):
+        digest.update(f"{name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
     stem = "".join(c if c.isalnum() and c.isascii() else "_" for c in path.stem)[:40]
-    return files.cache_folder() / "firmware" / f"{stem}-{board.name}-{key}.elf"
+    folder = files.cache_folder() / "firmware"
+    with contextlib.suppress(OSError):  # another program may be clearing up as well
+        for old in sorted(folder.glob("*.elf"), key=lambda p: p.stat().st_mtime)[:-KEPT]:
+            old.unlink()
+    return folder / f"{stem}-{board.name}-{digest.hexdigest()[:12]}.elf"

@@ -84,6 +84,11 @@ def module_of(module: str | None, example: str | None) -> tuple[str, str] | None
     return module, example
 
 
+def given(*paths: Path | None) -> tuple[Path, ...]:
+    """The files that a command reads, which it must not write over."""
+    return tuple(path for path in paths if path is not None)
+
+
 def weight_bits(options: list[str] | None) -> int | dict[str, int]:
     """What --weight-bits says, as quantize/weights.py takes it. Raises DataError for what is no number."""
     found: dict[str, int] = {}
@@ -143,10 +148,13 @@ def quantization(
     """The options that say how to quantize, together. Raises DataError for those that need --calibrate."""
     from ..package import Quantization
 
-    given = {"--keep-float": keep_float, "--weight-bits": weights, "--activation-bits": activations != "8"}
+    wide = activations != "8"
+    options = {
+        "--method": method, "--keep-float": keep_float, "--weight-bits": weights, "--activation-bits": wide,
+    }  # fmt: skip
     if calibrate is not None:
         return Quantization(calibrate, method, tuple(keep_float or ()), weight_bits(weights), bits(activations))
-    for option, value in given.items():
+    for option, value in options.items():
         if value:
             raise DataError(option, "is given without --calibrate", "", "Without it nothing is quantized")
     return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..accuracy import Accuracy
     from ..graph import Graph
-    from ..package import Quantization, Say
+    from ..package import Say
 
 CLASSES = 20
 """So many classes at most have a row of their own."""
@@ -23,7 +23,7 @@ CLASSES = 20
 def evaluate(
     source: common.Source,
     data: Annotated[
-        Path, typer.Option("--data", metavar="X.npz", help="Inputs [n, ...] by name or `x`, and labels `y` [n].")
+        Path, typer.Option("--data", metavar="X.npz", help=r"Inputs \[n, ...] by name or `x`, and labels `y` \[n].")
     ],
     board: common.BoardName = None,
     json: Annotated[
@@ -35,6 +35,8 @@ def evaluate(
     keep_float: common.KeepFloat = None,
     weight_bits: common.WeightBits = None,
     activation_bits: common.ActivationBits = "8",
+    module: common.Module = None,
+    example: common.Example = None,
 ) -> None:
     """Count how often the highest output of a classifier is the label's, on a board (this computer or QEMU).
 
@@ -45,13 +47,16 @@ def evaluate(
 
     results: list[Accuracy] = []
     with common.steps() as say:
-        graph = package.reference(source, say=say)
+        how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
+        made_by = common.module_of(module, example)
+        graph = package.reference(source, say=say, module=made_by)
         is_float = graph is not None and float_model(graph)
         if graph is not None and is_float:
             results.append(_floats(graph, data, say))
         if not is_float or calibrate is not None or board is not None:
-            how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
-            results.append(_on_board(source, data, board, how, timeout, say))
+            if how is not None:
+                graph = package.load(source, how, say, made_by)
+            results.append(_on_board(source, graph, how is not None, data, board, timeout, say))
     text = common.json_text({"model": str(source), "results": [r.to_dict() for r in results]})
     if json == common.STDOUT:
         print(text, end="")
@@ -61,7 +66,7 @@ def evaluate(
     if 2 < len(results[0].classes) <= CLASSES:
         console.print("", _classes(results))
     if json is not None:
-        files.write_file(json, text.encode(), keep=(source, data))
+        files.write_file(json, text.encode(), keep=common.given(source, data, calibrate))
 
 
 def _floats(graph: Graph, data: Path, say: Say) -> Accuracy:
@@ -76,15 +81,14 @@ def _floats(graph: Graph, data: Path, say: Say) -> Accuracy:
 
 
 def _on_board(
-    source: Path, data: Path, board: str | None, how: Quantization | None, timeout: float, say: Say
+    source: Path, graph: Graph | None, calibrated: bool, data: Path, board: str | None, timeout: float, say: Say
 ) -> Accuracy:
     from .. import accuracy, arrays, package
 
     found = package.board_for(source, board)
-    graph = package.reference(source, how, say)
     inputs, outputs = package.ports_of(source, graph)
     batch = arrays.batch(arrays.load(data, inputs), inputs, str(data))
-    with package.prepared(source, found, graph, say) as firmware:
+    with package.prepared(source, found, graph, say, calibrated=calibrated) as firmware:
         manifest = firmware.manifest
         classes = accuracy.classes_of(manifest.model, outputs, manifest.state_bytes)
         labels = arrays.load_labels(data, len(batch), classes)

@@ -16,6 +16,8 @@ def export(
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = None,
     activation_bits: common.ActivationBits = "8",
+    module: common.Module = None,
+    example: common.Example = None,
     keep_float: common.KeepFloat = None,
     weight_bits: common.WeightBits = None,
     lossless: common.Lossless = False,
@@ -26,8 +28,11 @@ def export(
 
     with common.steps() as say:
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
-        graph = package.load(source, how, say)
+        graph = package.load(source, how, say, common.module_of(module, example))
+        if lossless:
+            say("removing channels")
+            graph = package.reduced(graph, borders=False)
         say("writing")
-        data = write(package.reduced(graph, borders=False) if lossless else graph)
-    files.write_file(tflite, data, keep=(source,))
+        data = write(graph)
+    files.write_file(tflite, data, keep=common.given(source, calibrate))
     common.console().print(f"{tflite}: {len(graph.nodes)} operators, {len(data):,} bytes")

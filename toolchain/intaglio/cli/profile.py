@@ -38,6 +38,8 @@ def profile(
     keep_float: common.KeepFloat = None,
     weight_bits: common.WeightBits = None,
     activation_bits: common.ActivationBits = "8",
+    module: common.Module = None,
+    example: common.Example = None,
 ) -> None:
     """Count instructions by layer, measure memory, and compare every output byte with the NumPy reference.
 
@@ -55,16 +57,15 @@ def profile(
     blame = ""
     with common.steps() as say:
         found = package.board_for(source, board)
-        graph = package.reference(
-            source, common.quantization(calibrate, method, keep_float, weight_bits, activation_bits), say
-        )
+        how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
+        graph = package.reference(source, how, say, common.module_of(module, example))
         ports = package.ports_of(source, graph)[0]
         batch = (
             arrays.random_batch(ports, RANDOM_INPUTS)
             if inputs is None
             else arrays.batch(arrays.load(inputs, ports), ports, str(inputs))
         )
-        with package.prepared(source, found, graph, say) as firmware:
+        with package.prepared(source, found, graph, say, calibrated=how is not None) as firmware:
             want = None if graph is None else _reference(graph, batch.arrays, say)
             say(f"running {len(batch)} inferences on {found.name}")
             exact = graph is None or not computes_in_float(graph)
@@ -77,7 +78,7 @@ def profile(
     else:
         report.table(common.console())
     if json is not None and json != common.STDOUT:
-        keep = (source, inputs) if inputs else (source,)
+        keep = common.given(source, inputs, calibrate)
         files.write_file(json, common.json_text(report.to_dict()).encode(), keep)
     if report.result.console and qemu_args:
         common.console(stderr=True).print(report.result.console.rstrip())

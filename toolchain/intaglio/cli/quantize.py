@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def quantize(
     model: common.Model,
     calibrate: Annotated[
-        Path, typer.Option("--calibrate", metavar="X.npz", help="Representative float inputs [n, ...], by name or `x`.")
+        Path, typer.Option("--calibrate", metavar="X.npz", help=r"Representative floats \[n, ...], by name or `x`.")
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.tflite", help="The quantized model to write.")],
     method: common.CalibrationMethod = None,
+    keep_float: common.KeepFloat = None,
     weight_bits: common.WeightBits = None,
     activation_bits: common.ActivationBits = "8",
     equalize: Annotated[
@@ -74,7 +75,8 @@ def quantize(
         def made(bits: WeightBits) -> Graph:
             return post_training(
                 graph, arrays, method, source=str(calibrate), equalized=equalize, bias_corrected=bias_correction,
-                rounding=rounding, weight_bits=bits, activation_bits=common.bits(activation_bits),
+                rounding=rounding, keep_float=keep_float or (), weight_bits=bits,
+                activation_bits=common.bits(activation_bits),
             )  # fmt: skip
 
         chosen = common.weight_bits(weight_bits)
@@ -85,14 +87,15 @@ def quantize(
             chosen = bits_within(every, weight_bytes, max_drop, test, graph, made, say)
         say("quantizing")
         found = made(chosen)
-        data = write(package.reduced(found, borders=False) if lossless else found)
+        written = package.reduced(found, borders=False) if lossless else found
+        data = write(written)
         if report or json is not None:
             say("comparing floats and integers")
             compared = _compare(graph, found, arrays, equalize)
-    files.write_file(out, data, keep=(model, calibrate))
+    files.write_file(out, data, keep=common.given(model, calibrate, test))
     text = common.json_text(compared.to_dict()) if compared is not None else ""
     if json is not None and json != common.STDOUT:
-        files.write_file(json, text.encode(), keep=(model, calibrate, out))
+        files.write_file(json, text.encode(), keep=common.given(model, calibrate, test, out))
     if json == common.STDOUT:
         print(text, end="")
         return
@@ -102,7 +105,7 @@ def quantize(
         _summary(compared)
     if isinstance(chosen, dict):
         console.print("Bits of weights: " + ", ".join(f"{name} {bits}" for name, bits in chosen.items()))
-    console.print(f"{out}: {len(found.nodes)} operators, {len(data):,} bytes")
+    console.print(f"{out}: {len(written.nodes)} operators, {len(data):,} bytes")
 
 
 def _compare(graph: Graph, quantized: Graph, arrays: dict[str, Array], equalized: bool) -> QuantizationReport:

@@ -22,7 +22,7 @@ _ROWS, _VALUES = 8, 12
 def run(
     source: common.Source,
     inputs: Annotated[
-        Path, typer.Option("--inputs", metavar="X.npz", help="One array an input, [n, ...], by name or `x`.")
+        Path, typer.Option("--inputs", metavar="X.npz", help=r"One array an input, \[n, ...], by name or `x`.")
     ],
     board: common.BoardName = None,
     outputs: Annotated[
@@ -34,6 +34,8 @@ def run(
     keep_float: common.KeepFloat = None,
     weight_bits: common.WeightBits = None,
     activation_bits: common.ActivationBits = "8",
+    module: common.Module = None,
+    example: common.Example = None,
 ) -> None:
     """Run a model on a board, one inference for each input, state carried from one to the next.
 
@@ -43,12 +45,11 @@ def run(
 
     with common.steps() as say:
         found = package.board_for(source, board)
-        graph = package.reference(
-            source, common.quantization(calibrate, method, keep_float, weight_bits, activation_bits), say
-        )
+        how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
+        graph = package.reference(source, how, say, common.module_of(module, example))
         ports = package.ports_of(source, graph)
         batch = arrays.batch(arrays.load(inputs, ports[0]), ports[0], str(inputs))
-        with package.prepared(source, found, graph, say) as firmware:
+        with package.prepared(source, found, graph, say, calibrated=how is not None) as firmware:
             say(f"running {len(batch)} inferences on {found.name}")
             result = runners.run(firmware, batch.arrays, timeout=timeout)
     values = result.outputs
@@ -56,7 +57,7 @@ def run(
         values = [arrays.dequantize(v, port) for v, port in zip(values, ports[1], strict=True)]
     console = common.console()
     if outputs is not None:
-        arrays.save(outputs, values, ports[1], keep=(inputs, source))
+        arrays.save(outputs, values, ports[1], keep=common.given(source, inputs, calibrate))
     else:
         for port, value in zip(ports[1], values, strict=True):
             console.print(_table(port, value))

@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import math
 import os
+import re
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,8 +63,10 @@ def _shapes(example: str) -> list[tuple[int, ...]]:
         found = [tuple(int(n) for n in one.split(",")) for one in example.split(";")]
     except ValueError:
         found = []
-    if not found or any(n < 1 or n > MAX_ELEMENTS for shape in found for n in shape):
+    if not found or any(n < 1 for shape in found for n in shape):
         raise DataError("--example", f"is {example[:80]!r}", "a shape with the batch first, such as 1,3,32,32")
+    if any(math.prod(shape) > MAX_ELEMENTS for shape in found):
+        raise DataError("--example", f"is {example[:80]!r}", f"{MAX_ELEMENTS:,} elements at most")
     return found
 
 
@@ -74,7 +79,7 @@ def _made(torch: Any, module: str) -> Any:
     with _here():
         try:
             found = getattr(importlib.import_module(name), attribute)()
-        except Exception as e:  # whatever the user's code raises
+        except (Exception, SystemExit) as e:  # whatever the user's code raises; a script may end the program
             raise DataError("--module", f"{module}: {type(e).__name__}: {e}", allowed) from e
     if not isinstance(found, torch.nn.Module):
         raise DataError("--module", f"{module} makes a {type(found).__name__}", allowed)
@@ -94,11 +99,15 @@ def _here() -> Iterator[None]:
 def _state(torch: Any, data: bytes, where: str) -> dict[str, Any]:
     # The format before torch 1.6 states sizes that nothing checks before memory is asked for.
     if not zipfile.is_zipfile(io.BytesIO(data)):
-        raise ModelError(where, "is no file of torch.save", KIND, _REMEDY)
+        raise ModelError(where, "is no zip archive, as torch.save has written them since 1.6", KIND, _REMEDY)
     try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch.load warns of, it raises as well
+            found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as e:  # torch.load raises whatever damaged content makes of it
-        reason = str(e).strip().splitlines()[0][:160] if str(e).strip() else type(e).__name__
+        # Without the colours that PyTorch puts into its messages.
+        text = re.sub(r"\x1b\[[0-9;]*m", "", str(e)).strip()
+        reason = text.splitlines()[0][:160] if text else type(e).__name__
         found_there = f"holds more than tensors, or is damaged, and is not unpickled ({type(e).__name__}: {reason})"
         raise ModelError(where, found_there, KIND, _REMEDY) from e
     for key in NESTED:

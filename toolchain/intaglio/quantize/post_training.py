@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -132,6 +132,10 @@ def post_training(
     The defaults are what kept the outputs of the models in benchmarks/ptq.py closest to the floats, by SQNR.
     Raises what `calibrate` and `quantize` raise.
     """
+    if activation_bits not in DEFAULT_METHODS:
+        raise DataError("activation_bits", f"is {activation_bits!r}", "8 or 16")
+    if rounding not in get_args(Rounding):
+        raise DataError("rounding", f"is {rounding!r}", ", ".join(get_args(Rounding)))
     method = method or DEFAULT_METHODS[activation_bits]
     if activation_bits == 16 and method in NARROW:
         raise DataError("calibration", f"the method {method!r} with 16-bit activations", "minmax, percentile")

@@ -24,6 +24,8 @@ def to_module(graph: Graph) -> Any:
     torch_module()
     from .module import GraphModule
 
+    if not isinstance(graph, Graph):
+        raise DataError("graph", f"is {type(graph).__name__}", "a Graph", "intaglio.load reads files")
     return GraphModule(graph)
 
 

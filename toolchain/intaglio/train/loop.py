@@ -174,9 +174,22 @@ def identity(settings: Settings) -> dict[str, Any]:
 
 
 def _check(settings: Settings) -> None:
+    for key in ("epochs", "batch", "seed", "patience"):
+        value = getattr(settings, key)
+        if not isinstance(value, int) and not (key == "patience" and value is None):
+            raise DataError(f"training, {key}", f"is {value!r}", "a whole number")
+    for key in ("learning_rate", "warmup", "momentum", "weight_decay", "clip"):
+        value = getattr(settings, key)
+        if not isinstance(value, int | float) and not (key == "clip" and value is None):
+            raise DataError(f"training, {key}", f"is {value!r}", "a number")
     wrong = {
         "epochs": (settings.epochs, settings.epochs >= 0, "0 or more"),
         "batch": (settings.batch, settings.batch >= 1, "1 or more"),
+        "seed": (settings.seed, settings.seed >= 0, "0 or more"),
+        "momentum": (settings.momentum, 0 <= settings.momentum < 1, "0 to below 1"),
+        "weight_decay": (settings.weight_decay, 0 <= settings.weight_decay < math.inf, "0 or more"),
+        # A negative bound would turn the gradient round.
+        "clip": (settings.clip, settings.clip is None or settings.clip > 0, "above 0, or None"),
         "learning_rate": (settings.learning_rate, 0 < settings.learning_rate < math.inf, "above 0"),
         "warmup": (settings.warmup, 0 <= settings.warmup <= 1, "0 to 1"),
         "patience": (settings.patience, settings.patience is None or settings.patience >= 1, "1 or more, or None"),
