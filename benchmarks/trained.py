@@ -169,7 +169,7 @@ def report(results: dict[str, dict[str, Any]]) -> str:
     """benchmarks/results/trained.md."""
     lines = [
         "# Trained from scratch, then quantized", "",
-        "Made by `make soak` (benchmarks/trained.py; the networks and their training: networks.py, training.py).",
+        "Made by `make bench` (benchmarks/trained.py; the networks and their training: networks.py, training.py).",
         "Accuracy: the generated C on the host, 10,000 test images (float: PyTorch). Flash: the image for the",
         "Cortex-M4.", "",
     ]  # fmt: skip
