@@ -152,8 +152,8 @@ def test_softmax_matches_oracle():
     def case(rng):
         row = int(rng.choice([1, 2, 3, 10, 12, 100, 700]))
         shape = [int(d) for d in rng.integers(1, 4, int(rng.integers(0, 4)))] + [row]
-        x = act(rng, "x", shape, "int16", np.exp(rng.uniform(np.log(1e-6), np.log(1.0))))
         beta = float(np.float32(rng.choice([1.0, 1.0, 0.5, 3.7])))
+        x = act(rng, "x", shape, "int16", np.exp(rng.uniform(np.log(1e-6), 0.0)) / max(beta, 1.0))
         return graph_of(Softmax(beta), [x], [act(rng, "y", shape, "int16", 1 / 32768)])
 
     check_cases(case, 300)
@@ -291,7 +291,8 @@ def test_survives_a_file():
     for module in WEIGHTED:
         graph = widened(module.case(np.random.default_rng(5)), np.random.default_rng(5))
         back = read_back(graph)
-        assert back.op == graph.nodes[0].op and back.inputs == graph.nodes[0].inputs
+        # An absent bias may be said or left away.
+        assert back.op == graph.nodes[0].op and [n for n in back.inputs if n] == [n for n in graph.nodes[0].inputs if n]
 
 
 def test_float_meaning():

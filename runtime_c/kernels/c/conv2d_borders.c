@@ -1,5 +1,7 @@
 #include "conv2d_borders.h"
 
+#include "conv2d.h"
+
 /* Outputs of one class that lie one behind the other are a convolution of their own, by the kernel there is. */
 void itg_conv2d_borders_s8(const int8_t *in, const int8_t *weights, const int32_t *bias, const int32_t *multiplier,
                            const int8_t *shift, int8_t *out, const itg_conv2d_borders_s8_params *p,

@@ -65,8 +65,8 @@ def kernel_files(stems: Sequence[str], folders: Sequence[str]) -> dict[str, Path
             raise GraphError(f"kernel {name}", f"is in none of {', '.join(d.name for d in search)}")
         found[name] = path
         headers = [n for n in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M) if n != "itg.h"]
-        # A kernel may call another one: where a header has a source beside it, that is needed too.
-        sources = [f"{n.removesuffix('.h')}.c" for n in headers]
+        # A source that includes another kernel's header calls that kernel; a header only takes its types.
+        sources = [f"{n.removesuffix('.h')}.c" for n in headers] if name.endswith(".c") else []
         queue += headers + [n for n in sources if any((d / n).is_file() for d in search)]
     return dict(sorted(found.items()))
 
