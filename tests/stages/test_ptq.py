@@ -25,6 +25,8 @@ NOT_IN_TFLITE = {
     "conv_transpose": "its cut of 1 with an odd output is neither SAME nor VALID",
     "avg_pool_no_count_pad": "symmetrical padding of an average pool is neither SAME nor VALID",
     "silu": "SILU is no operator of TFLite",
+    "negate_square": "NEG of TFLM is float32 only",
+    "extremes": "NEG of TFLM is float32 only",
 }
 """What the oracle cannot be asked about."""
 

@@ -133,8 +133,8 @@ CASES: dict[str, list[tuple[Op, list[tuple[int, ...]], list[tuple[int, ...]]]]] 
     "transpose": [(Transpose((0, 2, 3, 1)), [MAP], [])],
     "transpose_conv": [(TransposeConv((9, 9), (2, 2), (1, 0)), [MAP], [(2, 3, 3, 3), (2,)])],
 }  # fmt: skip
-NOT_FLOAT = {"unsupported", "read_variable", "assign_variable", "arg_max"}
-"""A placeholder, state, and an index: float graphs to be trained have none."""
+NOT_FLOAT = {"unsupported", "read_variable", "assign_variable", "arg_max", "conv2d_borders"}
+"""A placeholder, state, an index, and what lossless reduction makes of integers: float graphs to be trained have none."""
 POSITIVE = {"log", "sqrt", "rsqrt"}
 """What is only defined there."""
 INVISIBLE = {"quantize", "dequantize"}
