@@ -134,7 +134,7 @@ CASES: dict[str, list[tuple[Op, list[tuple[int, ...]], list[tuple[int, ...]]]]] 
     "transpose_conv": [(TransposeConv((9, 9), (2, 2), (1, 0)), [MAP], [(2, 3, 3, 3), (2,)])],
 }  # fmt: skip
 NOT_FLOAT = {"unsupported", "read_variable", "assign_variable", "arg_max", "conv2d_borders"}
-"""A placeholder, state, an index, and what lossless reduction makes of integers: float graphs to be trained have none."""
+"""A placeholder, state, an index, what lossless reduction makes of integers: not in float graphs to be trained."""
 POSITIVE = {"log", "sqrt", "rsqrt"}
 """What is only defined there."""
 INVISIBLE = {"quantize", "dequantize"}
