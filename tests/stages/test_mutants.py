@@ -126,7 +126,7 @@ def test_mutants_of_handmade_models(name, shard):
     run_shard(data, name, shard)
 
 
-@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("shard", [pytest.param(k, marks=pytest.mark.soak if k else ()) for k in range(SHARDS)])
 @pytest.mark.parametrize("name", ["ad", "ic", "kws", "sww", "vww"])
 def test_mutants_of_real_models(name, shard):
     path = MODELS / f"{name}_int8.tflite"
