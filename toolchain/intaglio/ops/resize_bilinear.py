@@ -8,51 +8,34 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..errors import GraphError
 from ..graph import Array
-from .base import Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .base import Buf, Call, Const, Ins, Outs, Struct, arr, need
 from .float32 import float_problems, is_float, rounded
 from .integer import int8_problems
-from .movement import alike, tensor_input
-from .window import MAX_SIDE, Pair, hw_of
+from .movement import alike
+from .resize import Resize
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
 BITS = 10
 """Positions between int8 pixels are in 1/1024: ITG_RESIZE_BILINEAR_BITS in resize_bilinear.h."""
-MAX_ROWS = 1 << 15
-"""What the kernel's int16 tables can name."""
 
 
 @dataclass(frozen=True)
-class ResizeBilinear(Op):
+class ResizeBilinear(Resize):
     """inputs: x [1][h][w][c], int8 or float32. Output: [1][size[0]][size[1]][c], quantized as x is.
-
-    `align_corners` maps the centres of the corner pixels onto each other; `half_pixel_centers` puts pixel i at i + 0.5.
     """
 
     name: ClassVar[str] = "resize_bilinear"
     tflite: ClassVar[tuple[str, ...]] = ("RESIZE_BILINEAR",)
-    size: Pair = (1, 1)
-    align_corners: bool = False
-    half_pixel_centers: bool = False
-
-    def infer(self, ins: Ins, outs: Outs) -> Types:
-        x = need(ins[0])
-        hw_of(x.shape)
-        if any(not 1 <= s <= MAX_SIDE for s in self.size):
-            raise GraphError(x.name, f"cannot be resized to {self.size}", f"1..{MAX_SIDE}")
-        return [((x.shape[0], *self.size, x.shape[3]), x.dtype)]
+    options: ClassVar[str] = "ResizeBilinearOptions"
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
-        if x.shape[0] != 1:
-            return [f"its batch is {x.shape[0]}; 1 is supported"]
-        if max(x.shape[1:3]) > MAX_ROWS:
-            return [f"its input is {x.shape[1]} x {x.shape[2]}; {MAX_ROWS} rows and columns are supported"]
+        if problems := self.size_problems(x):
+            return problems
         if self.align_corners and self.half_pixel_centers:
             return ["it aligns both corners and half pixels, which contradict each other"]
         if is_float(ins, outs):
@@ -124,21 +107,6 @@ class ResizeBilinear(Op):
         at = np.arange(size).astype(np.float32)
         half = np.float32(0.5)
         return (at + half) * scale - half if self.half_pixel_centers else at * scale
-
-    @classmethod
-    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
-        if len(tensor_input(n, 0).shape) != 4:
-            raise Refuse("it needs a 4-D input")
-        size = n.ints(1)
-        if len(size) != 2:
-            raise Refuse(f"its size has {len(size)} numbers, not a height and a width")
-        o = n.options("ResizeBilinearOptions")
-        return cls((size[0], size[1]), bool(o.AlignCorners()), bool(o.HalfPixelCenters())), (0,)
-
-    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
-        fields = {"AlignCorners": self.align_corners, "HalfPixelCenters": self.half_pixel_centers}
-        inputs = (node.inputs[0], np.array(self.size, np.int32))
-        return TfliteOp("RESIZE_BILINEAR", inputs, "ResizeBilinearOptions", fields, 3)
 
     def forward(self, *xs: Any) -> Any:
         import torch

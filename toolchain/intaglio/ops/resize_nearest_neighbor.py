@@ -8,47 +8,29 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..errors import GraphError
 from ..graph import Array
-from .base import Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
-from .movement import itemsize, move_problems, tensor_input
-from .window import MAX_SIDE, Pair, hw_of
+from .base import Buf, Call, Const, Ins, Outs, Struct, arr, need
+from .movement import itemsize, move_problems
+from .resize import Resize
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
-
-MAX_ROWS = 1 << 15
-"""What the kernel's int16 tables can name."""
 
 
 @dataclass(frozen=True)
-class ResizeNearestNeighbor(Op):
+class ResizeNearestNeighbor(Resize):
     """inputs: x [1][h][w][c]. Output: [1][size[0]][size[1]][c].
-
-    `align_corners` maps the centres of the corner pixels onto each other; `half_pixel_centers` puts pixel i at i + 0.5.
     """
 
     name: ClassVar[str] = "resize_nearest_neighbor"
     tflite: ClassVar[tuple[str, ...]] = ("RESIZE_NEAREST_NEIGHBOR",)
-    size: Pair = (1, 1)
-    align_corners: bool = False
-    half_pixel_centers: bool = False
-
-    def infer(self, ins: Ins, outs: Outs) -> Types:
-        x = need(ins[0])
-        hw_of(x.shape)
-        if any(not 1 <= s <= MAX_SIDE for s in self.size):
-            raise GraphError(x.name, f"cannot be resized to {self.size}", f"1..{MAX_SIDE}")
-        return [((x.shape[0], *self.size, x.shape[3]), x.dtype)]
+    options: ClassVar[str] = "ResizeNearestNeighborOptions"
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
-        if x.shape[0] != 1:
-            return [f"its batch is {x.shape[0]}; 1 is supported"]
-        if max(x.shape[1:3]) > MAX_ROWS:
-            return [f"its input is {x.shape[1]} x {x.shape[2]}; {MAX_ROWS} rows and columns are supported"]
+        if problems := self.size_problems(x):
+            return problems
         return move_problems([x], outs)
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
@@ -86,21 +68,6 @@ class ResizeNearestNeighbor(Op):
         # Positions are not negative: adding a half and cutting off rounds half away from zero (exactly, in double).
         nearest = np.floor(at.astype(np.float64) + 0.5) if self.align_corners else np.floor(at)
         return np.minimum(nearest, length - 1).astype(np.int64)
-
-    @classmethod
-    def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
-        if len(tensor_input(n, 0).shape) != 4:
-            raise Refuse("it needs a 4-D input")
-        size = n.ints(1)
-        if len(size) != 2:
-            raise Refuse(f"its size has {len(size)} numbers, not a height and a width")
-        o = n.options("ResizeNearestNeighborOptions")
-        return cls((size[0], size[1]), bool(o.AlignCorners()), bool(o.HalfPixelCenters())), (0,)
-
-    def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
-        fields = {"AlignCorners": self.align_corners, "HalfPixelCenters": self.half_pixel_centers}
-        inputs = (node.inputs[0], np.array(self.size, np.int32))
-        return TfliteOp("RESIZE_NEAREST_NEIGHBOR", inputs, "ResizeNearestNeighborOptions", fields, 3)
 
     def forward(self, *xs: Any) -> Any:
         import torch
