@@ -25,8 +25,7 @@ BITS = 10
 
 @dataclass(frozen=True)
 class ResizeBilinear(Resize):
-    """inputs: x [1][h][w][c], int8 or float32. Output: [1][size[0]][size[1]][c], quantized as x is.
-    """
+    """inputs: x [1][h][w][c], int8 or float32. Output: [1][size[0]][size[1]][c], quantized as x is."""
 
     name: ClassVar[str] = "resize_bilinear"
     tflite: ClassVar[tuple[str, ...]] = ("RESIZE_BILINEAR",)

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResizeNearestNeighbor(Resize):
-    """inputs: x [1][h][w][c]. Output: [1][size[0]][size[1]][c].
-    """
+    """inputs: x [1][h][w][c]. Output: [1][size[0]][size[1]][c]."""
 
     name: ClassVar[str] = "resize_nearest_neighbor"
     tflite: ClassVar[tuple[str, ...]] = ("RESIZE_NEAREST_NEIGHBOR",)
