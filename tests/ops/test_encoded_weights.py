@@ -35,7 +35,18 @@ def weights_for(encoding, shape, rng):
     w = rng.choice(values_for(encoding, rng), shape)
     w[rng.random(shape) >= rng.choice([0.0, 0.05, 0.2, 0.5, 0.9, 1.0])] = 0
     w[rng.random(shape[0]) < rng.choice([0.0, 0.3])] = 0
+    if encoding == "nm":
+        rows = w.reshape(shape[0], -1)
+        kept = of_each_4(rows.shape, int(rng.integers(1, 4)), rng)
+        w = (rows * kept).reshape(shape)
     return w.astype(np.int8)
+
+
+def of_each_4(shape, n, rng):
+    """A mask of n random places of each 4 of a row."""
+    rows, columns = shape
+    ranks = np.argsort(rng.random((rows, -(-columns // 4), 4)), axis=2)
+    return (ranks < n).reshape(rows, -1)[:, :columns]
 
 
 def with_weights(graph: Graph, data, encoding) -> Graph:
@@ -101,7 +112,9 @@ def test_any_shapes(encoding, some):
 def test_all_zero_and_all_distinct(encoding):
     low, high = ALPHABETS.get(encoding, [-127, 127])
     every = np.arange(low, high + 1, dtype=np.int8)
-    for data in (np.zeros((3, 40), np.int8), every[None, :], every[:, None]):
+    if encoding == "nm":
+        every = np.insert(every, slice(0, None, 3), 0)
+    for data in (np.zeros((3, 40), np.int8), np.zeros((1, 700), np.int8), every[None, :], every[:, None]):
         found = with_weights(product(data.shape), data, encoding)
         check_cases(lambda _, found=found: found, 1)
 
@@ -141,9 +154,9 @@ def test_a_list_of_nonzeros_only_where_it_pays():
 
 def test_values_that_an_encoding_cannot_hold():
     rng = np.random.default_rng(1)
-    for encoding, value in (("s4", 8), ("s2", -3)):
+    for encoding, value in (("s4", 8), ("s2", -3), ("nm", 1)):
         with pytest.raises(GraphError, match=f"the encoding {encoding} cannot"):
-            pipeline.compile_graph(with_weights(product((2, 3)), np.full((2, 3), value, np.int8), encoding), "host")
+            pipeline.compile_graph(with_weights(product((2, 7)), np.full((2, 7), value, np.int8), encoding), "host")
     every = rng.permutation(np.arange(-128, 128)).astype(np.int8)
     assert encode("codebook", every[None]) is None
     assert encode("codebook", every[:, None]) is not None  # a table a row

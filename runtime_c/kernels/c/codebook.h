@@ -1,5 +1,5 @@
-/* Weights as indices into tables of the values that there are (lower/encodings/codebook.py writes them and says what lies
- * where). Rows come one after another from the first on. */
+/* Weights as indices into tables of the values that there are (lower/encodings/codebook.py writes them and says what
+ * lies where). Rows come one after another from the first on. */
 #ifndef ITG_CODEBOOK_H
 #define ITG_CODEBOOK_H
 
@@ -9,11 +9,11 @@
 
 typedef struct {
     itg_bits in;
-    int32_t bits;         /* of an index, 1 to 8 */
-    int32_t run;          /* indices that 16 bits hold */
-    int32_t entries;      /* of a table */
-    int32_t rows;         /* that share a table */
-    int32_t left;         /* of those, how many are still to come */
+    int32_t bits; /* of an index, 1 to 8 */
+    int32_t run; /* indices that 16 bits hold */
+    int32_t entries; /* of a table */
+    int32_t rows; /* that share a table */
+    int32_t left; /* of those, how many are still to come */
     const int8_t *values; /* the table */
 } itg_codebook;
 

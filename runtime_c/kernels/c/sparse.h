@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 typedef struct {
-    const uint8_t *bitmap; /* a bit a weight, the lowest of a byte first: whether it is a nonzero. A row begins a byte. */
-    const int8_t *values;  /* the nonzeros, one after another */
+    const uint8_t *bitmap; /* a bit a weight, the lowest of a byte first; each row begins a byte */
+    const int8_t *values; /* the nonzeros, one after another */
 } itg_sparse;
 
 /* The next row: int8 [length] */
