@@ -6,11 +6,8 @@ The bytes of an encoding are exact: it is made, with its tables. A kernel's code
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -19,6 +16,7 @@ from .. import assets
 from ..errors import DataError
 from ..graph import Graph, Node, Preference, Tensor
 from ..ops.base import Call, Const, arr
+from .encoding_costs import code_bytes
 from .encodings import encode, encoding_of, matrix, names
 
 PREFERENCES: tuple[str, ...] = get_args(Preference)
@@ -100,17 +98,6 @@ def smallest(layers: Sequence[Layer]) -> list[Option]:
         at = int(total.argmin())
         chosen |= {i: layers[i].options[int(b[at])] for i, b in zip(part, best, strict=True)}
     return [chosen[i] for i in range(len(layers))]
-
-
-def code_bytes(kernel: str) -> int:
-    """Flash of a kernel's code on the Cortex-M4."""
-    return int(_costs()[kernel]["code"])
-
-
-@cache
-def _costs() -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = json.loads((Path(__file__).parent / "encodings" / "costs.json").read_text())
-    return found
 
 
 def _is_weights(graph: Graph, t: Tensor) -> bool:
