@@ -41,6 +41,16 @@ def test_everything_comes_back(make, tmp_path):
     assert pipeline.compile_graph(pipeline.load(path), "host") == pipeline.compile_graph(graph, "host")
 
 
+def test_encodings_come_back():
+    graph = tiny_models.image()
+    weights = next(n.inputs[1] for n in graph.nodes if n.op.name == "conv2d")
+    tensors = {**graph.tensors, weights: replace(graph.tensors[weights], encoding="huffman")}
+    encoded = replace(graph, tensors=tensors)
+    found = graph_file.parse(graph_file.write(encoded), "f")
+    assert same_graph(encoded, found) and not same_graph(graph, found)
+    assert "kernels/conv2d_huffman.c" in pipeline.compile_graph(found, "host")
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_float_graphs_come_back_with_their_batch_norms_and_marks(seed):
     graph = channel_graphs.random_graph(seed)
@@ -77,13 +87,14 @@ def test_a_file_that_states_nonsense_with_the_right_checksum_is_refused():
         lambda h: h["tensors"][0].update(shape=[1 << 40]),
         lambda h: h["tensors"][0].update(shape=[-1, 2]),
         lambda h: h["tensors"][0].update(dtype="object"),
+        lambda h: h["tensors"][1].update(encoding="huffman2"),
         lambda h: h["tensors"].pop(),
         lambda h: h.update(outputs=["nowhere"]),
         lambda h: h["tensors"][1].update(held=not h["tensors"][1]["held"]),
     ):
         broken = json.loads(json.dumps(header))
         change(broken)
-        with pytest.raises(ModelError, match=r"sound graph|elements|ends within|too many"):
+        with pytest.raises(ModelError, match=r"sound graph|elements|ends within|too many|encoding"):
             graph_file.parse(packed(broken, raw), "m.itg")
     for other in (raw + b"x", raw[:-1]):
         with pytest.raises(ModelError, match=r"too many|ends within"):

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from .errors import IntaglioError, ModelError
 from .files import write_file
 from .graph import DTYPES, DTypeName, Graph, Node, Quant, Tensor, constant, verify
+from .lower import encodings
 from .ops import all_ops
 from .ops.base import Op
 from .targets import DataModel
@@ -38,6 +39,7 @@ class _Tensor(DataModel):
     dtype: DTypeName
     quant: Quant | None
     state: bool
+    encoding: str
     held: bool
     """Whether the file holds its bytes."""
 
@@ -73,7 +75,8 @@ def write(graph: Graph) -> bytes:
         "tensors": [
             {
                 "name": t.name, "shape": t.shape, "dtype": t.dtype,
-                "quant": None if t.quant is None else asdict(t.quant), "state": t.state, "held": t.data is not None,
+                "quant": None if t.quant is None else asdict(t.quant), "state": t.state, "encoding": t.encoding,
+                "held": t.data is not None,
             }
             for t in tensors
         ],
@@ -142,7 +145,9 @@ def _tensors(described: tuple[_Tensor, ...], raw: bytes, where: str) -> dict[str
         size = math.prod(t.shape)
         if any(d < 1 for d in t.shape) or size > MAX_ELEMENTS:
             raise ModelError(where, f"tensor {t.name} has shape {list(t.shape)}", f"1 to {MAX_ELEMENTS} elements")
-        made = Tensor(t.name, t.shape, t.dtype, t.quant, state=t.state)
+        if t.encoding and t.encoding not in encodings.names():
+            raise ModelError(where, f"tensor {t.name} has the encoding {t.encoding!r}", ", ".join(encodings.names()))
+        made = Tensor(t.name, t.shape, t.dtype, t.quant, state=t.state, encoding=t.encoding)
         if t.held:
             end = at + size * DTYPES[t.dtype].itemsize
             if end > len(raw):
@@ -159,4 +164,4 @@ def _with_data(t: Tensor, raw: bytes) -> Tensor:
     stored: Any = np.frombuffer(raw, DTYPES[t.dtype].newbyteorder("<")).reshape(t.shape)
     data = stored if sys.byteorder == "little" else stored.astype(DTYPES[t.dtype])
     made = constant(t.name, data, t.quant)
-    return Tensor(made.name, t.shape, t.dtype, t.quant, made.data, t.state)
+    return replace(t, data=made.data)

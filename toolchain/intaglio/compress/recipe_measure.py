@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from .. import accuracy, arrays, boards, interpret, package, runners
 from ..errors import BuildError, FitError, ToolError, UnsupportedError
 from ..graph import Array, Graph, float_model
-from ..pipeline import executable
+from ..manifest import FILE, Manifest
+from ..pipeline import compile_graph, executable
 from .lossless import cost
 from .recipe_data import Data, classes
 from .steps.base import Show
@@ -57,6 +59,8 @@ def measure(graph: Graph, test: Data | None, loss: Loss | None, show: Show, wher
             flash, held = firmware.sizes.flash_bytes, firmware.sizes.flash_weight_bytes
     except (ToolError, FitError, BuildError, UnsupportedError) as error:
         unbuilt = f"{error.where}: {error.found}".splitlines()[0]
+        with contextlib.suppress(UnsupportedError):
+            held = Manifest.model_validate_json(compile_graph(graph, BOARD)[FILE]).weight_bytes
     constants = [t.data for t in graph.tensors.values() if t.data is not None]
     count = sum(c.size for c in constants)
     zeros = sum(int((c == 0).sum()) for c in constants) / count if count else 0.0
