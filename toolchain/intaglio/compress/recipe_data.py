@@ -72,11 +72,6 @@ class Data:
         chosen = _spread(len(self), most)
         return self.x[0][chosen], self._targets()[chosen]
 
-    def require_labels(self, graph: Graph, loss: Any) -> None:
-        """Without a loss of the user's own, targets must be class numbers. Raises DataError."""
-        if loss is None and self.loader is None:
-            arrays.labels(self._targets(), len(self), classes(graph), f"{self.where}: y")
-
     def _targets(self) -> Array:
         if self.y is None:
             raise DataError(self.where, "holds no array y", "y: the class of each sample")

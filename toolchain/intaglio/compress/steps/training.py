@@ -133,7 +133,6 @@ def train(
     def show(text: str, done: float, total: float) -> None:
         context.show(f"{said}, {text}", done, total)
 
-    context.train.require_labels(module.graph, context.loss)
     try:
         fit(
             trained, context.train.batches(), settings, loss=loss, penalty=penalty, checkpoint=place,
