@@ -96,7 +96,8 @@ STYLE = """
 body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto;
   max-width: 760px; padding: 0 1rem; }
 svg { display: block; width: 100%; height: auto; margin: 1.5rem 0; font: 12px system-ui, sans-serif; }
-svg text { fill: var(--ink); } svg .faint { fill: var(--faint); }
+svg text { fill: var(--ink); stroke: var(--paper); stroke-width: 3; paint-order: stroke; }
+svg .faint { fill: var(--faint); }
 svg .rule { stroke: var(--rule); } svg .path { fill: none; stroke: var(--mark); stroke-width: 1.5; }
 svg .lead { stroke: var(--faint); stroke-width: 0.75; }
 svg circle { fill: var(--mark); stroke: var(--paper); stroke-width: 1.5; }
@@ -156,8 +157,8 @@ def _picture(rows: Sequence[Row]) -> str:
     def y(value: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
 
-    what = "accuracy" if share else "loss"
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{what} over bytes">']
+    judged_by = "accuracy" if share else "loss"
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{judged_by} over bytes">']
     for tick in _ticks(low, high):
         at, said = y(tick), f"{tick:.4g}" if not share else f"{100 * tick:.4g} %"
         parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
@@ -169,16 +170,17 @@ def _picture(rows: Sequence[Row]) -> str:
     what = "flash (weights, code and tables)" if linked else "weights in flash"
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="faint" x="{middle}" y="{HEIGHT - 14}" text-anchor="middle">{what}</text>')
+    parts.append(f'<text class="faint" x="{LEFT - 8}" y="{TOP - 8}" text-anchor="end">{judged_by}</text>')
     points = [(x(s), y(v)) for s, v in zip(sizes, values, strict=True)]
     line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
     parts.append(f'<polyline class="path" points="{line}"/>')
+    parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4.5"/>' for a, b in points]
     for (a, b), at, (k, (do, _)) in zip(points, _label_places(points), enumerate(rows), strict=True):
         side = "end" if a > (LEFT + WIDTH - RIGHT) / 2 else "start"
         by = -10 if side == "end" else 10
         if abs(at - b) > 4:
             parts.append(f'<line class="lead" x1="{a:.1f}" y1="{b:.1f}" x2="{a + by:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text x="{a + by * 1.2:.1f}" y="{at + 4:.1f}" text-anchor="{side}">{k} {html.escape(do)}</text>')
-    parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4.5"/>' for a, b in points]
     return "\n".join([*parts, "</svg>"])
 
 
