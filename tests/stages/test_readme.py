@@ -14,6 +14,8 @@ from test_generated_c import tiny, write
 
 import intaglio
 from intaglio import arrays, interpret, package, pipeline, train
+from intaglio.compress import recipe
+from intaglio.compress.steps import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -56,6 +58,15 @@ def test_training_example_runs(tmp_path, monkeypatch):
     assert (interpret.run(quantized, [inputs])[0] == names["q"]).all()
     untrained = train.quantization_aware(graph, x).integers(x)[0]
     assert (untrained != names["q"]).any()
+
+
+def test_recipe_is_one():
+    (example,) = blocks("toml")
+    assert [step.do for step in recipe.parse(example).steps] == ["prune", "quantize"]
+    steps = re.search(r"^Steps: (.*?);", README, re.M | re.S)
+    assert steps and sorted(re.findall("`(.*?)`", steps[1])) == sorted(kinds())
+    named = re.search(r"one of the package \((.*?)\)", README, re.S)
+    assert named and sorted(re.findall("`(.*?)`", named[1])) == recipe.names()
 
 
 def test_commands_exist():

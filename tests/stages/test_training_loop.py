@@ -245,3 +245,22 @@ def test_a_penalty_is_part_of_the_loss_but_not_of_the_figures() -> None:
     assert parts == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
     with pytest.raises(TrainingError, match="nan"):
         fit(network(), samples(), Settings(1), penalty=lambda m, part: m[0].weight.sum() * float("nan"), progress=False)
+
+
+def test_before_each_step_the_part_that_is_done_is_told(tmp_path: Path) -> None:
+    order: list[tuple[str, float]] = []
+    settings = Settings(2, 100)
+    fit(
+        network(), samples(), settings, progress=False, checkpoint=tmp_path / "run.pt",
+        before_step=lambda part: order.append(("before", round(part, 6))),
+        after_step=lambda part: order.append(("after", round(part, 6))),
+    )  # fmt: skip
+    parts = [round(k / 6, 6) for k in range(7)]
+    assert order == [(when, parts[k + (when == "after")]) for k in range(6) for when in ("before", "after")]
+
+
+def test_what_the_bar_says_can_go_elsewhere() -> None:
+    said: list[tuple[str, float, float]] = []
+    epochs = fit(network(), samples(), Settings(3, 100), progress=lambda *line: said.append(line))
+    assert said[-1] == (f"epoch 3/3, loss {epochs[-1].loss:.4f}, accuracy {epochs[-1].accuracy:.2%}", 3, 3)
+    assert len(said) >= 3 and [done for _, done, _ in said] == sorted(done for _, done, _ in said)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import graph_file
 from .emit.c import emit
 from .errors import DataError, ModelError
 from .graph import Graph, Preference, float_model, verify
@@ -45,6 +46,8 @@ def read(path: Path | str, module: ModuleOf | None = None) -> Graph:
         from .frontends import torch_pt2
 
         return torch_pt2.load(path)
+    if suffix == graph_file.SUFFIX:
+        return graph_file.load(path)
     if suffix in STATE_DICTS:
         from .frontends import torch_state
 
@@ -53,7 +56,7 @@ def read(path: Path | str, module: ModuleOf | None = None) -> Graph:
             raise ModelError(str(path), "holds weights, and not what is computed with them", "", remedy)
         return torch_state.load(path, *module)
     if suffix != ".tflite":
-        allowed = ".tflite, .onnx, .pt2, or .pt with its module"
+        allowed = ".tflite, .onnx, .pt2, .itg, or .pt with its module"
         raise ModelError(str(path), f"has the extension {suffix!r}" if suffix else "has no extension", allowed)
     from .frontends import tflite
 
