@@ -26,6 +26,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "entropy, bias correction": {"method": "entropy", "pools_as_means": False},
     "percentile, equalization, bias correction": {"equalized": True, "pools_as_means": False},
     "percentile, bias correction, pools as means (default)": {},
+    "default, learned rounding": {"rounding": "learned"},
+    "default, activations of 16 bits": {"activation_bits": 16},
 }
 KWS_CALIBRATION = 100
 IC_CALIBRATION = 256

@@ -19,6 +19,9 @@ LENET = Settings(epochs=15, batch=128, learning_rate=1e-3, optimizer="adam", see
 RESNET = Settings(
     epochs=30, batch=128, learning_rate=0.1, optimizer="sgd", momentum=0.9, weight_decay=5e-4, warmup=0.1, seed=SEED
 )
+MOBILENET = Settings(
+    epochs=30, batch=128, learning_rate=0.1, optimizer="sgd", momentum=0.9, weight_decay=2e-4, warmup=0.1, seed=SEED
+)
 
 
 def lenet5() -> Any:
@@ -31,8 +34,13 @@ def resnet8() -> Any:
     return _trained("resnet8", networks.ResNet8, networks.cifar, RESNET, networks.flipped_and_shifted)
 
 
-def _trained(name: str, make: Any, data: Any, settings: Settings, augment: Any = None) -> Any:
-    torch.set_num_threads(THREADS)
+def mobilenet() -> Any:
+    """MobileNet on cifar10_jpeg, in eval mode."""
+    return _trained("mobilenet", networks.MobileNet, networks.cifar, MOBILENET, networks.flipped_and_shifted, threads=1)
+
+
+def _trained(name: str, make: Any, data: Any, settings: Settings, augment: Any = None, threads: int = THREADS) -> Any:
+    torch.set_num_threads(threads)
     torch.manual_seed(SEED)
     module = make()
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
@@ -43,7 +51,11 @@ def _trained(name: str, make: Any, data: Any, settings: Settings, augment: Any =
     return module
 
 
+NETWORKS = {
+    "lenet5": (lenet5, networks.mnist), "resnet8": (resnet8, networks.cifar), "mobilenet": (mobilenet, networks.cifar)
+}  # fmt: skip
+
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        module, data = (lenet5(), networks.mnist) if name == "lenet5" else (resnet8(), networks.cifar)
-        print(name, evaluate(module, data("test")))
+    for name in sys.argv[1:] or NETWORKS:
+        make, data = NETWORKS[name]
+        print(name, evaluate(make(), data("test")))

@@ -361,7 +361,7 @@ def test_bytes_with_packed_weights(small, bits):
 def test_bytes_partial(small):
     x, _ = patterns(40, 7)
     kept = next(n.name for n in small.nodes if n.op.name == "depthwise_conv2d")
-    qat = quantization_aware(small, patterns(64)[0].numpy(), keep_float=[kept])
+    qat = quantization_aware(small, patterns(64)[0].numpy(), keep_float=kept)
     losses = trained(qat, 40)
     assert losses[-1] < losses[0] - 0.2
     depthwise = getattr(qat.layers, kept).weight.detach().numpy()
@@ -458,6 +458,7 @@ def test_refused(small):
         quantization_aware(to_graph(qat), x)
     with pytest.raises(DataError, match="has the shape"):
         qat(torch.zeros(2, 8, 8, 3))
+    assert torch.equal(qat(patterns(2)[0].numpy()), qat(patterns(2)[0]))
     with torch.no_grad():
         next(qat.layers.parameters())[0] = float("nan")
     with pytest.raises(TrainingError, match="NaN"):

@@ -333,6 +333,16 @@ def test_refused():
         to_module(floats)(torch.zeros(3, 5))
 
 
+def test_arrays_and_other_floats_come_in():
+    module = to_module(one_node(FullyConnected(), [(1, 6)], [(4, 6)]))
+    x = np.linspace(-1, 1, 18).reshape(3, 6)
+    want = module(torch.tensor(x, dtype=torch.float32))
+    for given in (x, x.astype(np.float32), torch.tensor(x), x.tolist()):
+        assert torch.equal(module(given), want)
+    with pytest.raises(DataError, match="input 0: is str"):
+        module("x")
+
+
 def test_importing_needs_no_torch():
     code = "import sys, intaglio, intaglio.train; intaglio.train.to_module; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -42,6 +42,13 @@ def test_it_learns(optimizer: Any) -> None:
     assert evaluate(module, samples()) == (epochs[-1].validation_loss, epochs[-1].validation_accuracy)
 
 
+def test_arrays_of_float64_train_a_module_of_float32() -> None:
+    x, y = samples()
+    wide = x.astype(np.float64)
+    epochs = fit(network(), (wide, y), Settings(2), validation=(wide, y), progress=False)
+    assert epochs == fit(network(), (x, y), Settings(2), validation=(x, y), progress=False)
+
+
 def test_two_runs_give_the_same_bytes_and_another_seed_others() -> None:
     runs = []
     for seed in (1, 1, 2):

@@ -17,7 +17,7 @@ from .errors import IntaglioError
 
 if TYPE_CHECKING:
     from .accuracy import Accuracy
-    from .graph import Array, Graph
+    from .graph import Array, Graph, Preference
     from .package import Compiled
     from .profile import Report
     from .summary import Summary
@@ -98,17 +98,18 @@ def compile(
     build: bool = True,
     *,
     lossless: bool = False,
+    weights: Preference = "dense",
 ) -> Compiled:
     """Write a model as a folder of C for a board, and firmware.elf unless `build` is false. A float model becomes
     float32 C: `to_int8` quantizes it first. `lossless` removes what no output byte depends on: see
-    compress/lossless.py.
+    compress/lossless.py. `weights`: how flash holds them, see lower/choose_encodings.py.
 
     Raises UnsupportedError, FitError, BuildError, ToolError, BoardError, OutputError, and DataError for `lossless` with
     a float model; then nothing is written.
     """
     from . import boards, package
 
-    return package.compile_graph(load(model), boards.load(board), Path(out), build, lossless=lossless)
+    return package.compile_graph(load(model), boards.load(board), Path(out), build, lossless=lossless, weights=weights)
 
 
 def run(

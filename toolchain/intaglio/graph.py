@@ -25,6 +25,8 @@ INT_RANGE: dict[str, tuple[int, int]] = {
 DTYPES: dict[str, np.dtype[Any]] = {n: np.dtype(n) for n in ("float32", *INT_RANGE)}
 PACKED_BITS = (4, 2)
 Array = np.ndarray[Any, np.dtype[Any]]
+Preference = Literal["dense", "size"]
+"""What storing weights is to be good for: see lower/choose_encodings.py."""
 Stage = Literal["float", "quantized", "lowered", "planned"]
 
 
@@ -63,7 +65,11 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A named array. `data` makes it a constant, unless `state` is set: then `data` is what a reset puts there."""
+    """A named array. `data` makes it a constant, unless `state` is set: then `data` is what a reset puts there.
+
+    `encoding` says how flash holds constant int8 weights: a module of lower/encodings; empty: as they are, packed where
+    `quant` has fewer than 8 bits.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -72,6 +78,7 @@ class Tensor:
     data: Array | None = None
     state: bool = False
     place: Place | None = None
+    encoding: str = ""
 
     @property
     def is_const(self) -> bool:
@@ -88,7 +95,7 @@ class Tensor:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of a constant in flash: `nbytes`, or as ops/packing.py packs it."""
+        """Bytes of a constant in flash, without an encoding: `nbytes`, or as ops/packing.py packs it."""
         if self.quant is None or self.quant.bits == 8 or self.dtype != "int8":
             return self.nbytes
         return math.prod(self.shape[:1]) * packed_size(math.prod(self.shape[1:]), self.quant.bits)
@@ -259,6 +266,8 @@ def _verify_tensor(key: str, t: Tensor) -> None:
         raise GraphError(here, f"has shape {t.shape} and dtype {t.dtype}", "positive sizes; " + ", ".join(DTYPES))
     if t.data is not None and (t.data.shape != t.shape or t.data.dtype.name != t.dtype):
         raise GraphError(here, f"holds {t.data.dtype.name}{t.data.shape} but declares {t.dtype}{t.shape}")
+    if t.encoding and (not t.is_const or t.dtype != "int8" or not t.shape):
+        raise GraphError(here, f"is a {t.dtype} with the encoding {t.encoding}", "an int8 constant")
     q = t.quant
     if q is None:
         return

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from .errors import BuildError
-from .graph import DTYPES, DTypeName
+from .graph import DTYPES, DTypeName, Preference
 
 FILE = "intaglio.json"
 C_TYPES: dict[str, str] = {
@@ -90,6 +90,8 @@ class Manifest(_Frozen):
     """The .c files, relative to the folder."""
     lossless: bool = False
     """Whether channels were removed (compress/lossless.py): `layers` are then those of the C, not of the model."""
+    weights: Preference = "dense"
+    """How flash holds weights (lower/choose_encodings.py)."""
 
     @model_validator(mode="after")
     def _lines(self) -> Self:

@@ -23,7 +23,7 @@ from .build import Firmware
 from .emit import tflite as tflite_writer
 from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
-from .graph import Array, Graph, float_model
+from .graph import Array, Graph, Preference, float_model
 from .manifest import FILE, Manifest, Port
 from .pipeline import ModuleOf
 from .quantize.methods import Method
@@ -116,6 +116,11 @@ def is_lossless(path: Path) -> bool:
     return is_compiled(path) and Manifest.read(path).lossless
 
 
+def stored_as(path: Path) -> Preference:
+    """How a compiled folder stores weights, `dense` for a model. Raises BuildError for a damaged one."""
+    return Manifest.read(path).weights if is_compiled(path) else "dense"
+
+
 def reduced(graph: Graph, borders: bool = True) -> Graph:
     """The smallest graph with the same bytes out (compress/lossless.py). Raises DataError for a float model."""
     if float_model(graph):
@@ -125,17 +130,21 @@ def reduced(graph: Graph, borders: bool = True) -> Graph:
     return lossless(graph, borders)
 
 
-def emit(graph: Graph, board: Board, say: Say = quiet, lossless: bool = False) -> dict[str, bytes]:
+def emit(
+    graph: Graph, board: Board, say: Say = quiet, lossless: bool = False, weights: Preference = "dense"
+) -> dict[str, bytes]:
     """The files of a compiled folder, by relative path. Raises UnsupportedError, and FitError when it cannot fit.
 
-    With `lossless` the C is of the reduced graph; the model beside it stays, as what the C is judged by.
+    With `lossless` the C is of the reduced graph; the model beside it stays, as what the C is judged by. `weights` says
+    how flash holds them (lower/choose_encodings.py).
     """
     if lossless:
         say("removing channels")
     executed = reduced(graph) if lossless else graph
     say("generating C")
-    contents = pipeline.compile_graph(executed, board.name, board.load_target().kernels)
-    manifest = Manifest.model_validate_json(contents[FILE]).model_copy(update={"lossless": lossless})
+    contents = pipeline.compile_graph(executed, board.name, board.load_target().kernels, weights)
+    manifest = Manifest.model_validate_json(contents[FILE])
+    manifest = manifest.model_copy(update={"lossless": lossless, "weights": weights})
     contents[FILE] = manifest.to_json().encode()
     build.check_fit(manifest, board)
     # What TFLite cannot say stays away: the folder then does without a reference of its own.
@@ -145,14 +154,15 @@ def emit(graph: Graph, board: Board, say: Say = quiet, lossless: bool = False) -
 
 
 def compile_graph(
-    graph: Graph, board: Board, out: Path, with_firmware: bool = True, say: Say = quiet, lossless: bool = False
-) -> Compiled:
+    graph: Graph, board: Board, out: Path, with_firmware: bool = True, say: Say = quiet, lossless: bool = False,
+    weights: Preference = "dense",
+) -> Compiled:  # fmt: skip
     """Write a model as a folder of C, and its firmware; the folder appears when all of it is done, or not at all.
 
-    `lossless`: reduced first (see emit). Raises what emit and build.compile_firmware raise, and OutputError.
+    `lossless` and `weights`: see emit. Raises what emit and build.compile_firmware raise, and OutputError.
     """
     with files.new_folder(out, _only_ours) as folder:
-        manifest = write(emit(graph, board, say, lossless), folder)
+        manifest = write(emit(graph, board, say, lossless, weights), folder)
         firmware = None
         if with_firmware:
             say(f"building for {board.name}")
@@ -181,7 +191,10 @@ def prepared(
         elif graph is None:
             raise ModelError(str(path), f"was compiled for another board and holds no {MODEL}", "", "Compile it again")
         else:
-            contents = emit(graph, board, say, path is not None and is_lossless(path))
+            if path is not None and is_compiled(path):
+                contents = emit(graph, board, say, is_lossless(path), stored_as(path))
+            else:
+                contents = emit(graph, board, say)
             folder, elf = Path(name), _cached_elf(path or Path(graph.name), board, contents)
             manifest = write(contents, folder)
         say(f"building for {board.name}")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from .emit.c import emit
 from .errors import DataError, ModelError
-from .graph import Graph, float_model, verify
+from .graph import Graph, Preference, float_model, verify
 from .lower.calls import attach_calls, require_executable
+from .lower.choose_encodings import choose_encodings
 from .lower.dead_code import dead_code
 from .lower.fold_constants import fold_constants
 from .lower.outputs import own_outputs
@@ -65,15 +66,21 @@ def executable(graph: Graph) -> Graph:
     return simplify(graph) if float_model(graph) else graph
 
 
-def lower(graph: Graph) -> Graph:
-    """A quantized or float Graph -> a lowered one: simplified, each node with its C calls."""
+def lower(graph: Graph, weights: Preference = "dense") -> Graph:
+    """A quantized or float Graph -> a lowered one: simplified, each node with its C calls.
+
+    `weights` says how flash holds them: see lower/choose_encodings.py.
+    """
     graph = require_executable(executable(graph))
     verify(graph, "quantized")
     for pass_ in (dead_code, fold_constants, own_outputs):
         graph = verify(pass_(graph), "quantized")
+    graph = verify(choose_encodings(graph, weights), "quantized")
     return verify(attach_calls(graph), "lowered")
 
 
-def compile_graph(graph: Graph, board: str, kernel_folders: tuple[str, ...] = ("c",)) -> dict[str, bytes]:
-    """A quantized or float Graph -> the files of a folder of C (see emit/c.py)."""
-    return emit(verify(plan(lower(graph)), "planned"), board, kernel_folders)
+def compile_graph(
+    graph: Graph, board: str, kernel_folders: tuple[str, ...] = ("c",), weights: Preference = "dense"
+) -> dict[str, bytes]:
+    """A quantized or float Graph -> the files of a folder of C (see emit/c.py), its weights stored as `lower` says."""
+    return emit(verify(plan(lower(graph, weights)), "planned"), board, kernel_folders)

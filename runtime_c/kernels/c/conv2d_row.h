@@ -59,9 +59,20 @@ static inline int32_t itg_conv2d_products(const int8_t *in, const int8_t *weight
     return sum;
 }
 
-/* row [kernel_h][kernel_w][group_in_c]; `in` at the first channel of the group, `out` at the channel's first output */
-static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, int32_t bias, int32_t multiplier, int32_t shift,
-                                  int8_t *out, const itg_conv2d_s8_params *p)
+/* The same of a whole window, from a list of `count` nonzeros: conv2d_nonzeros.h. */
+static inline int32_t itg_conv2d_listed(const int8_t *in, const int16_t *list, int32_t count)
+{
+    int32_t sum = 0;
+    for (const int16_t *const end = list + 2 * count; list != end; list += 2) {
+        sum += list[1] * in[list[0]];
+    }
+    return sum;
+}
+
+/* row [kernel_h][kernel_w][group_in_c]; `in` at the first channel of the group, `out` at the channel's first output.
+ * `list` has the row's nonzeros, `count` of them; with a negative count it is not looked at. */
+static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int16_t *list, int32_t count, int32_t bias,
+                                  int32_t multiplier, int32_t shift, int8_t *out, const itg_conv2d_s8_params *p)
 {
     const int32_t whole = bias + p->in_offset * itg_conv2d_weight_sum(row, p->kernel_h, p->kernel_w, p);
     for (int32_t oy = 0; oy < p->out_h; oy++) {
@@ -72,7 +83,10 @@ static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, int32_t b
             const int32_t x0 = ox * p->stride_w - p->pad_left;
             int32_t sum;
             if (rows == p->kernel_h && x0 >= 0 && x0 + (p->kernel_w - 1) * p->dilation_w < p->in_w) {
-                sum = whole + itg_conv2d_products(in + (y0 * p->in_w + x0) * p->in_c, row, rows, p->kernel_w, p);
+                const int8_t *window = in + (y0 * p->in_w + x0) * p->in_c;
+                sum = whole;
+                sum += count < 0 ? itg_conv2d_products(window, row, rows, p->kernel_w, p)
+                                 : itg_conv2d_listed(window, list, count);
             } else {
                 const itg_taps kx = itg_taps_inside(x0, p->kernel_w, p->dilation_w, p->in_w);
                 const int32_t columns = kx.end - kx.first;

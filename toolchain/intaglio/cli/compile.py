@@ -28,6 +28,7 @@ def compile_(
     weight_bits: common.WeightBits = None,
     activation_bits: common.ActivationBits = "8",
     lossless: common.Lossless = False,
+    weights: common.Weights = None,
     build: Annotated[bool, typer.Option("--build/--no-build", help="Build firmware.elf as well.")] = True,
 ) -> None:
     """Write a model as plain C for a board, and build the firmware that runs it.
@@ -41,7 +42,8 @@ def compile_(
         found = boards.load(board)
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
         graph = package.load(model, how, say, common.module_of(module, example))
-        compiled = package.compile_graph(graph, found, out, build, say, lossless or package.is_lossless(model))
+        lossless = lossless or package.is_lossless(model)
+        compiled = package.compile_graph(graph, found, out, build, say, lossless, weights or package.stored_as(model))
     console = common.console()
     console.print(_sizes(compiled, found))
     console.print(f"{out}: {_contents(compiled)}")

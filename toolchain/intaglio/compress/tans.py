@@ -145,7 +145,8 @@ def _encode(gaps: Array, values: Array, shape: tuple[int, int]) -> Coded:
     stream = write_bits(fields[::-1], fields[0][1] + fields[1][1])
     tables = [plan.log << 4 | plan.gap_code.low_bits, plan.gap_code.filler, len(plan.gaps), *plan.gaps]
     tables += [len(plan.values), *plan.values, *counts]
-    return Coded(np.array(tables, np.int64).astype(np.uint8), stream, shape, 2 * ENTRY_BYTES << plan.log)
+    entries = (1 + bool(counts)) << plan.log  # without values they have no table
+    return Coded(np.array(tables, np.int64).astype(np.uint8), stream, shape, ENTRY_BYTES * entries)
 
 
 def _plan(gaps: dict[int, int], values: dict[int, int]) -> _Plan:

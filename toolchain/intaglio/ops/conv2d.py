@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array
+from ..graph import Array, Tensor
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .weighted import (
@@ -97,8 +97,14 @@ class Conv2D(Op):
         )  # fmt: skip
         return weighted_call(
             node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
-            row=w.size // w.shape[0],
+            row=w.size // w.shape[0], span=self._span(x, w),
         )
+
+    def _span(self, x: Tensor, w: Tensor) -> int | None:
+        """Elements of x from the first to the last that a window inside it meets; None when none fits inside."""
+        h, wd = ((k - 1) * d for k, d in zip(w.shape[1:3], self.dilation, strict=True))
+        inside = h < x.shape[1] and wd < x.shape[2]
+        return (h * x.shape[2] + wd) * x.shape[3] + w.shape[3] if inside else None
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

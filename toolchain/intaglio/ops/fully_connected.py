@@ -76,8 +76,24 @@ class FullyConnected(Op):
     def lower(self, node: Node, graph: Graph) -> Call:
         ins = graph.ins(node)
         x, w = need(ins[0]), need(ins[1])
-        sizes = (("rows", x.size // w.shape[1]), ("in_c", w.shape[1]), ("out_c", w.shape[0]))
+        rows, in_c, out_c = x.size // w.shape[1], w.shape[1], w.shape[0]
+        if w.encoding and rows > 1:
+            return self._positions(node, graph, rows)
+        sizes = (("rows", rows), ("in_c", in_c), ("out_c", out_c))
         return weighted_call(node, graph, sizes, self.activation, multipliers, stepped=True)
+
+    def _positions(self, node: Node, graph: Graph, rows: int) -> Call:
+        """Several rows as the positions of a convolution of 1 x 1: each encoded weight is then decoded once."""
+        w = need(graph.ins(node)[1])
+        sizes = (
+            ("in_h", rows), ("in_w", 1), ("in_c", w.shape[1]), ("out_h", rows), ("out_w", 1), ("out_c", w.shape[0]),
+            ("kernel_h", 1), ("kernel_w", 1), ("group_in_c", w.shape[1]), ("stride_h", 1), ("stride_w", 1),
+            ("dilation_h", 1), ("dilation_w", 1), ("pad_top", 0), ("pad_left", 0),
+        )  # fmt: skip
+        return weighted_call(
+            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
+            row=w.shape[1], span=w.shape[1], stem="conv2d",
+        )  # fmt: skip
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graph import Array, Tensor
+from ..errors import GraphError
+from ..graph import INT_RANGE, Array, Tensor
+from ..lower.encodings import encode, encoding_of, matrix
 from .activation import Activation, activation_range
-from .base import Arg, Buf, Call, Const, Ins, Null, Outs, Scratch, Struct, need
+from .base import Arg, Buf, Call, Const, Ins, Null, Num, Outs, Scratch, Struct, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, float_problems, is_float, rounded
 from .integer import kernel, reach, tensor_problem
-from .packing import pack
 from .wide import reduced, requantize_wide, sum_problem
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
     from ..graph import Graph, Node
 
+LISTED = 0.8
+"""The density up to which a list of nonzeros takes fewer instructions than all weights."""
 BIAS = {"int8": "int32", "int16": "int64"}
 """The dtype of a bias, by that of the activations (TFLite quantization specification)."""
 
@@ -45,17 +49,19 @@ def weighted_call(
     multipliers: Callable[[Tensor, Tensor, Tensor], tuple[Array, Array]],
     stepped: bool = False,
     row: int = 0,
+    span: int | None = None,
+    stem: str = "",
 ) -> Call:
-    """The call of the kernel named like the operator, in int8, int16 or float32 as the tensors are.
+    """The call of the kernel named like the operator, or `stem`, in int8, int16 or float32 as the tensors are.
 
     `sizes` open the params struct; `multipliers` of (x, weights, out) are for integers alone. `stepped` kernels take
-    one multiplier for all channels as well, and are told by `multiplier_step`. Weights of 4 or 2 bits have kernels of
-    their own, which unpack an output channel's `row` of so many weights before they use it; 0 for those that need no
-    room.
+    one multiplier for all channels as well, and are told by `multiplier_step`. Encoded weights (lower/encodings) have
+    kernels of their own, which decode an output channel's `row` of so many weights before they use it; 0 for those that
+    need no room, and skip zeros in all windows by a list of the nonzeros: see `nonzeros_argument` for `span`.
     """
     ins, out = graph.ins(node), graph.outs(node)[0]
     x, w = need(ins[0]), need(ins[1])
-    stem = node.op.name
+    stem = stem or node.op.name
     bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
     if is_float(ins, [out]):
         params = Struct(f"itg_{stem}_f32_params", (*sizes, *float_bounds(activation)))
@@ -69,21 +75,33 @@ def weighted_call(
     file, function = kernel(stem, x)
     params = Struct(f"{function}_params", (*sizes, *step, *offsets, ("out_min", low), ("out_max", high)))
     factors = (Const("multiplier", multiplier), Const("shift", shift))
-    weights, scratch, bits = weights_argument(w, row)
-    if bits < 8:
-        file, function = f"{stem}_s{bits}", f"itg_{stem}_s{bits}"
-    args = (Buf(x.name), weights, bias, *factors, Buf(out.name), *scratch, params)
-    return Call(file, function, args)
-
-
-def weights_argument(w: Tensor, row: int) -> tuple[Arg, tuple[Scratch, ...], int]:
-    """What a kernel gets for the weights, the scratch it unpacks a row of them into, and their bits."""
-    bits = 8 if w.quant is None else w.quant.bits
-    if bits == 8 or w.data is None:
-        return Buf(w.name), (), 8
-    packed = pack(w.data, bits)
+    name = encoding_of(w)
+    if not name or w.data is None:
+        return Call(file, function, (Buf(x.name), Buf(w.name), bias, *factors, Buf(out.name), params))
+    rows = matrix(w.data)
+    encoded = encode(name, rows)
+    if encoded is None:
+        raise GraphError(f"tensor {w.name}", f"holds weights that the encoding {name} cannot", "another encoding")
     shape = "".join(f"[{d}]" for d in w.shape)
-    return Const("weights", packed, f"{shape}, {bits} bits each", weights=True), (Scratch(row),) * (row > 0), bits
+    arrays = [replace(a, comment=f"{shape}, {a.comment}") for a in encoded.arrays]
+    scratch: tuple[Arg, ...] = (Scratch(encoded.ram_bytes, "int32"),) * (encoded.ram_bytes > 0)
+    scratch += (Scratch(row),) * (row > 0)
+    if encoded.skips and row > 0:
+        scratch += nonzeros_argument(rows, span)
+    args = (Buf(x.name), *arrays, bias, *factors, Buf(out.name), *scratch, params)
+    return Call(f"{stem}_{name}", f"itg_{stem}_{name}", args)
+
+
+def nonzeros_argument(rows: Array, span: int | None) -> tuple[Arg, Arg]:
+    """The scratch for a list of a row's nonzeros, 4 bytes each, and how many they are at most; see conv2d_nonzeros.h.
+
+    Rows [n][weights] with many nonzeros take less time as they are. `span`: how many elements of the input lie from
+    the first to the last that a row meets; None where windows never lie wholly inside.
+    """
+    counts = np.count_nonzero(rows, axis=1)
+    worth = counts[counts <= rows.shape[1] * LISTED]
+    size = int(worth.max(initial=0)) if span is not None and span <= INT_RANGE["int16"][1] else 0
+    return (Scratch(4 * size, "int16") if size else Null()), Num(size)
 
 
 def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tensor, axis: int) -> list[str]:
@@ -100,8 +118,10 @@ def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tens
         return ["its weights are computed at run time; they must be constants"]
     # Runtimes disagree on what int16 activations with an int32 bias give.
     if bias is not None and (bias.dtype != BIAS[x.dtype] or bias.data is None):
-        return [f"its bias is a {bias.dtype} {'constant' if bias.data is not None else 'computed at run time'}; "
-                f"with {x.dtype} activations an {BIAS[x.dtype]} constant is supported"]
+        return [
+            f"its bias is a {bias.dtype} {'constant' if bias.data is not None else 'computed at run time'}; "
+            f"with {x.dtype} activations an {BIAS[x.dtype]} constant is supported"
+        ]
     for t in (x, out):
         problem = tensor_problem(t)
         if problem:
@@ -111,6 +131,8 @@ def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tens
         return [f"its weights must be quantized per tensor or along dimension {axis}"]
     if any(z != 0 for z in q.zero_point):
         return ["its weights have a zero point other than 0"]
+    if weights.encoding and x.dtype == "int16":
+        return [f"its weights have the encoding {weights.encoding} and its activations 16 bits; 8 are supported"]
     if q.bits < 8 and x.dtype == "int16":
         return [f"its weights have {q.bits} bits and its activations 16; with int16 activations weights have 8"]
     multiplier, shift = channel_multipliers(x, weights, out, weights.shape[axis])

@@ -20,18 +20,18 @@ NEAREST = 5
 """Names that the error for an unknown layer offers."""
 
 
-def choose(graph: Graph, layers: Collection[str], option: str = "keep_float") -> frozenset[str]:
+def choose(graph: Graph, layers: Collection[str] | str, option: str = "keep_float") -> frozenset[str]:
     """The layers that `layers` names, by their first output.
 
     Args:
         graph: a simplified float graph. Its layers are called as in the float model; TensorFlow's "a;b;c" is also "a".
-        layers: names of layers, or patterns with * and ? as for files.
+        layers: names of layers, or patterns with * and ? as for files; a string is one of them.
         option: where they come from, for errors.
 
     Raises: DataError for a name or pattern that no layer has.
     """
     kept: set[str] = set()
-    for wanted in layers:
+    for wanted in (layers,) if isinstance(layers, str) else layers:
         found = [n for n in graph.nodes if wanted in _names(n)]
         found = found or [n for n in graph.nodes if any(fnmatchcase(name, wanted) for name in _names(n))]
         if not found:

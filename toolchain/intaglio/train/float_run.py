@@ -82,6 +82,22 @@ def check_inputs(graph: Graph, inputs: Sequence[Any]) -> None:
             raise DataError(f"input {name}", f"has the shape {list(x.shape)}", f"[n, {str(list(shape[1:]))[1:]}")
 
 
+def as_tensors(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+    """The inputs of a module of `graph` as torch tensors, of whatever dtype they have: arrays come in as well.
+
+    Raises: DataError for what is no array of numbers, another number of inputs or another shape.
+    """
+    torch = torch_module()
+    found = []
+    for k, x in enumerate(inputs):
+        try:
+            found.append(torch.as_tensor(x))
+        except (TypeError, ValueError, RuntimeError) as e:
+            raise DataError(f"input {k}", f"is {type(x).__name__}: {e}", "a tensor, or an array of numbers") from None
+    check_inputs(graph, found)
+    return found
+
+
 def keeps_batch(graph: Graph) -> bool:
     """Whether every tensor that is computed has the batch first, so that samples can be run together."""
     names = {*graph.inputs, *(n for node in graph.nodes for n in node.outputs)}

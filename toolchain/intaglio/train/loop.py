@@ -157,7 +157,7 @@ def evaluate(module: Any, data: tuple[Any, Any], loss: Loss | None = None) -> tu
     with torch.no_grad():
         for i in range(0, len(x), EVALUATION_BATCH):
             targets = y[i : i + EVALUATION_BATCH].to(device)
-            outputs = module(x[i : i + EVALUATION_BATCH].to(device))
+            outputs = module(_like(module, x[i : i + EVALUATION_BATCH]))
             total += float(loss(outputs, targets)) * len(targets)
             hits = _hits(outputs, targets)
             counted, right = counted and hits is not None, right + (hits or 0)
@@ -240,7 +240,7 @@ def _train(run: _Run, number: int, shown: Callable[[float, float | None, float],
         part = (number - 1 + (k / steps if steps else 0.0)) / settings.epochs
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * factor(settings, part)
-        x, y = x.to(device), y.to(device)
+        x, y = _like(module, x), y.to(device)
         outputs = module(run.augment(x) if run.augment is not None else x)
         value = run.loss(outputs, y)
         found = float(value.detach())
@@ -327,6 +327,12 @@ def _copy(module: Any) -> dict[str, Any]:
 
 def _device(module: Any) -> Any:
     return next(module.parameters()).device
+
+
+def _like(module: Any, x: Any) -> Any:
+    """Samples where the module is, floats in its own: arrays are of float64 unless told otherwise."""
+    first = next(module.parameters())
+    return x.to(first.device, first.dtype) if x.is_floating_point() else x.to(first.device)
 
 
 def _seed(seed: int, epoch: int) -> int:

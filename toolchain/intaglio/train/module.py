@@ -15,7 +15,7 @@ from ..graph import Array, Graph, Node, Quant, constant
 from ..ops.base import Op
 from ..ops.batch_norm import BatchNorm
 from ..ops.elementwise import Arithmetic
-from .float_run import check_inputs, forward, keeps_batch
+from .float_run import as_tensors, forward, keeps_batch
 
 MOMENTUM = 0.1
 """How far the statistics of a batch norm move towards those of each batch: PyTorch's default."""
@@ -61,17 +61,18 @@ class GraphModule(nn.Module):  # type: ignore[misc]
         return {name: getattr(getattr(self.layers, k), attribute) for name, (k, attribute) in self.places.items()}
 
     def forward(self, *inputs: Any) -> Any:
-        """One float tensor per graph input, [n, ...] in the graph's layout (NHWC) -> the output, or a tuple of them.
+        """One tensor or array per graph input, [n, ...] in the graph's layout (NHWC) -> the output, or a tuple of them.
 
+        It computes in float32.
         Raises: DataError for another number of inputs or another shape, and for a batch norm in train() that has one
             value a channel, or whose graph moves the batch out of the first dimension.
         """
-        check_inputs(self.graph, inputs)
+        tensors = [x.float() for x in as_tensors(self.graph, inputs)]
         constants = self.constants()
         if self.batched:
-            found = forward(self.graph, inputs, None, constants, self._node)
+            found = forward(self.graph, tensors, None, constants, self._node)
         else:
-            each = [[x[i : i + 1] for x in inputs] for i in range(len(inputs[0]))]
+            each = [[x[i : i + 1] for x in tensors] for i in range(len(tensors[0]))]
             rows = [forward(self.graph, one, None, constants, self._node) for one in each]
             found = gathered(rows, self.graph)
         return found[0] if len(found) == 1 else tuple(found)

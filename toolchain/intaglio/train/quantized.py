@@ -24,7 +24,7 @@ from ..quantize.post_training import quantize, quantize_simplified
 from ..quantize.scales import FIXED, groups_of
 from ..quantize.simplify import simplify
 from ..quantize.weights import WeightBits
-from .float_run import check_inputs
+from .float_run import as_tensors
 from .integer import constant_value, entered, run_node
 from .module import GraphModule, gathered, require_trainable, with_values
 
@@ -42,7 +42,7 @@ class QuantizedModule(GraphModule):
 
     def __init__(self, graph: Graph, ranges: Ranges, keep_float: Collection[str], weight_bits: WeightBits) -> None:
         super().__init__(graph)
-        self.keep_float, self.weight_bits = tuple(keep_float), weight_bits
+        self.keep_float, self.weight_bits = keep_float, weight_bits
         self.ranged = [*graph.inputs, *(n for node in graph.nodes for n in node.outputs)]
         """The tensors that `ranges` is about, in order."""
         self.register_buffer("ranges", torch.tensor([ranges[n] for n in self.ranged], dtype=torch.float64))
@@ -77,7 +77,7 @@ class QuantizedModule(GraphModule):
         return quantize_simplified(graph, ranges, self.keep_float, self.weight_bits)
 
     def forward(self, *inputs: Any) -> Any:
-        """Float tensors [n, ...], one per graph input in its layout -> the output's real values, or a tuple of them.
+        """Floats [n, ...], one tensor or array per graph input in its layout -> the output's real values, or a tuple.
 
         Raises: DataError for inputs that do not fit; TrainingError when a weight is not finite any more;
             UnsupportedError when the weights have become such that no integer kernel can execute them.
@@ -109,12 +109,12 @@ class QuantizedModule(GraphModule):
 
     def _values(self, graph: Graph, constants: Mapping[str, Any], inputs: Sequence[Any]) -> list[Any]:
         """The outputs: integers less the zero point, or floats."""
-        check_inputs(self.graph, inputs)
+        tensors = as_tensors(self.graph, inputs)
         # Automatic mixed precision would compute the sums in fewer bits than they have.
-        with torch.autocast(inputs[0].device.type, enabled=False):
+        with torch.autocast(tensors[0].device.type, enabled=False):
             if self.batched:
-                return self._run(graph, constants, inputs)
-            each = [[x[i : i + 1] for x in inputs] for i in range(len(inputs[0]))]
+                return self._run(graph, constants, tensors)
+            each = [[x[i : i + 1] for x in tensors] for i in range(len(tensors[0]))]
             return gathered([self._run(graph, constants, one) for one in each], self.graph)
 
     def _run(self, graph: Graph, constants: Mapping[str, Any], inputs: Sequence[Any]) -> list[Any]:

@@ -1,0 +1,21 @@
+#include "conv2d_codebook.h"
+
+#include <stddef.h>
+
+#include "codebook.h"
+#include "conv2d_row.h"
+
+void itg_conv2d_codebook(const int8_t *in, const uint8_t *tables, const uint16_t *stream, const int32_t *bias,
+                         const int32_t *multiplier, const int8_t *shift, int8_t *out, int8_t *row,
+                         const itg_conv2d_s8_params *p)
+{
+    const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_in_c;
+    const int32_t group_out_c = p->out_c / (p->in_c / p->group_in_c);
+    itg_codebook d;
+    itg_codebook_begin(&d, tables, stream);
+    for (int32_t oc = 0; oc < p->out_c; oc++) {
+        itg_codebook_row(&d, row, filter_size);
+        itg_conv2d_row(in + oc / group_out_c * p->group_in_c, row, NULL, -1, bias != NULL ? bias[oc] : 0,
+                       multiplier[oc], shift[oc], out + oc, p);
+    }
+}

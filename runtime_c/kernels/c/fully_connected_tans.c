@@ -1,0 +1,25 @@
+#include "fully_connected_tans.h"
+
+#include <stddef.h>
+
+#include "fully_connected_out.h"
+#include "tans.h"
+
+void itg_fully_connected_tans(const int8_t *in, const uint8_t *tables, const uint16_t *stream, const int32_t *bias,
+                              const int32_t *multiplier, const int8_t *shift, int8_t *out, int32_t *entries,
+                              const itg_fully_connected_s8_params *p)
+{
+    const int32_t in_c = p->in_c;
+    const int32_t in_offset = p->in_offset;
+    itg_tans d;
+    itg_tans_begin(&d, tables, stream, (itg_tans_entry *)entries);
+    for (int32_t oc = 0; oc < p->out_c; oc++) {
+        int32_t sum = bias != NULL ? bias[oc] : 0;
+        int32_t i;
+        for (i = d.gap; i < in_c; i += 1 + itg_tans_gap(&d)) {
+            sum += itg_tans_value(&d) * (in[i] + in_offset);
+        }
+        d.gap = i - in_c;
+        *out++ = itg_fully_connected_out(sum, oc, multiplier, shift, p);
+    }
+}

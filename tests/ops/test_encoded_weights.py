@@ -1,0 +1,182 @@
+"""Encoded weights: NumPy = host C under the sanitizers = TFLM with the weights as they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import test_conv2d
+import test_fully_connected
+from harness import act, check_cases, const, graph_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intaglio import pipeline
+from intaglio.errors import GraphError, UnsupportedError
+from intaglio.graph import Graph, Quant, verify
+from intaglio.lower.encodings import encode, matrix, names
+from intaglio.ops.conv2d import Conv2D
+from intaglio.ops.fully_connected import FullyConnected
+
+CASES = {"conv2d": test_conv2d.case, "fully_connected": test_fully_connected.case}
+OURS = [name for name in names() if name not in ("s2", "s4")]
+"""The others have test_packed_weights.py."""
+ALPHABETS = {"s2": [-2, 1], "s4": [-8, 7]}
+"""What an encoding can hold; any int8 where nothing is said."""
+
+
+def values_for(encoding, rng):
+    """An alphabet: one value, few, or many."""
+    low, high = ALPHABETS.get(encoding, [-128, 127])
+    return rng.integers(low, high + 1, int(rng.choice([1, 2, 5, 16, 200])))
+
+
+def weights_for(encoding, shape, rng):
+    """Random weights of any density, some rows of them zero."""
+    w = rng.choice(values_for(encoding, rng), shape)
+    w[rng.random(shape) >= rng.choice([0.0, 0.05, 0.2, 0.5, 0.9, 1.0])] = 0
+    w[rng.random(shape[0]) < rng.choice([0.0, 0.3])] = 0
+    if encoding == "nm":
+        rows = w.reshape(shape[0], -1)
+        kept = of_each_4(rows.shape, int(rng.integers(1, 4)), rng)
+        w = (rows * kept).reshape(shape)
+    return w.astype(np.int8)
+
+
+def of_each_4(shape, n, rng):
+    """A mask of n random places of each 4 of a row."""
+    rows, columns = shape
+    ranks = np.argsort(rng.random((rows, -(-columns // 4), 4)), axis=2)
+    return (ranks < n).reshape(rows, -1)[:, :columns]
+
+
+def with_weights(graph: Graph, data, encoding) -> Graph:
+    w = replace(graph.tensors["w"], data=const("w", data).data, encoding=encoding)
+    return verify(graph.with_nodes(graph.nodes, {**graph.tensors, "w": w}), "quantized")
+
+
+def encoded(graph: Graph, encoding, rng) -> Graph:
+    """A case with weights that are stored so."""
+    return with_weights(graph, weights_for(encoding, graph.tensors["w"].shape, rng), encoding)
+
+
+@pytest.mark.parametrize("encoding", OURS)
+@pytest.mark.parametrize("op", CASES)
+def test_matches(op, encoding):
+    check_cases(lambda rng: encoded(CASES[op](rng), encoding, rng), 100)
+
+
+def conv2d(hw, in_c, out_c, kernel, stride, dilation, pads, groups, rng):
+    """A convolution whose sums stay small."""
+    op = Conv2D(stride, dilation, pads)
+    x = act(rng, "x", (1, *hw, in_c * groups), scale=0.05)
+    w = const("w", np.zeros((out_c * groups, *kernel, in_c), np.int8), Quant((0.01,), (0,)))
+    shape = op.infer([x, w], [])[0][0]
+    return graph_of(op, [x, w], [act(rng, "y", shape, scale=0.3)])
+
+
+@st.composite
+def convolutions(draw):
+    """Any shapes, strides, paddings (also beyond a whole kernel), dilations and groups."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pair = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(2))  # noqa: E731
+    kernel, dilation = pair(1, 5), pair(1, 3)
+    pads = tuple(draw(st.integers(0, 4)) for _ in range(4))
+    hw = tuple(
+        max(1, (k - 1) * d + 1 - pads[2 * i] - pads[2 * i + 1] + draw(st.integers(0, 6)))
+        for i, (k, d) in enumerate(zip(kernel, dilation, strict=True))
+    )
+    sizes = (draw(st.integers(1, 9)), draw(st.integers(1, 9)))
+    return conv2d(hw, *sizes, kernel, pair(1, 3), dilation, pads, draw(st.integers(1, 3)), rng), rng
+
+
+@st.composite
+def products(draw):
+    """Matrices of any size, one row of inputs or several."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    in_c, out_c = draw(st.sampled_from([1, 7, 8, 9, 64, 300, 700])), draw(st.integers(1, 20))
+    w = const("w", np.zeros((out_c, in_c), np.int8), Quant((0.01,), (0,)))
+    x, y = act(rng, "x", (draw(st.sampled_from([1, 1, 5])), in_c), scale=0.05), None
+    y = act(rng, "y", (x.shape[0], out_c), scale=0.3)
+    return graph_of(FullyConnected(), [x, w], [y]), rng
+
+
+@pytest.mark.parametrize("encoding", OURS)
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(some=st.lists(convolutions() | products(), min_size=10, max_size=30))
+def test_any_shapes(encoding, some):
+    graphs = iter([encoded(graph, encoding, rng) for graph, rng in some])
+    check_cases(lambda _: next(graphs), len(some), judge=False)
+
+
+@pytest.mark.parametrize("encoding", names())
+def test_all_zero_and_all_distinct(encoding):
+    low, high = ALPHABETS.get(encoding, [-127, 127])
+    every = np.arange(low, high + 1, dtype=np.int8)
+    if encoding == "nm":
+        every = np.insert(every, slice(0, None, 3), 0)
+    for data in (np.zeros((3, 40), np.int8), np.zeros((1, 700), np.int8), every[None, :], every[:, None]):
+        found = with_weights(product(data.shape), data, encoding)
+        check_cases(lambda _, found=found: found, 1)
+
+
+def product(shape):
+    rng = np.random.default_rng(1)
+    w = const("w", np.zeros(shape, np.int8), Quant((0.01,), (0,)))
+    return graph_of(
+        FullyConnected(), [act(rng, "x", (1, shape[1]), scale=0.05), w], [act(rng, "y", (1, shape[0]), scale=0.5)]
+    )
+
+
+def test_several_rows_decode_once():
+    """They become positions of a convolution."""
+    graph = product((4, 9))
+    x, y = (replace(graph.tensors[n], shape=(6, s)) for n, s in (("x", 9), ("y", 4)))
+    graph = replace(graph, tensors={**graph.tensors, "x": x, "y": y})
+    files = pipeline.compile_graph(encoded(graph, "huffman", np.random.default_rng(1)), "host")
+    assert "kernels/conv2d_huffman.c" in files and "kernels/fully_connected_huffman.c" not in files
+
+
+def test_a_list_of_nonzeros_only_where_it_pays():
+    """A scratch of 4 bytes a nonzero beside the row; full rows, and offsets beyond 16 bits, do without."""
+    rng = np.random.default_rng(1)
+
+    def arena(hw, density):
+        graph = conv2d(hw, 2, 5, (3, 3), (1, 1), (1, 1), (0, 0, 0, 0), 1, rng)
+        w = np.ones(graph.tensors["w"].shape, np.int8)
+        w.reshape(5, -1)[:, round(18 * density) :] = 0
+        lowered = pipeline.lower(with_weights(graph, w, "sparse"))
+        return [s.nbytes for s in lowered.nodes[0].calls[0].scratches]
+
+    assert arena((5, 5), 0.5) == [18, 36]
+    assert arena((5, 5), 1.0) == [18]
+    assert arena((3, 9000), 0.5) == [18]
+
+
+def test_values_that_an_encoding_cannot_hold():
+    rng = np.random.default_rng(1)
+    for encoding, value in (("s4", 8), ("s2", -3), ("nm", 1)):
+        with pytest.raises(GraphError, match=f"the encoding {encoding} cannot"):
+            pipeline.compile_graph(with_weights(product((2, 7)), np.full((2, 7), value, np.int8), encoding), "host")
+    every = rng.permutation(np.arange(-128, 128)).astype(np.int8)
+    assert encode("codebook", every[None]) is None
+    assert encode("codebook", every[:, None]) is not None  # a table a row
+
+
+def test_a_codebook_for_each_few_rows():
+    rng = np.random.default_rng(2)
+    rows = np.concatenate([rng.choice(rng.integers(-128, 128, 4), (2, 100)) for _ in range(8)]).astype(np.int8)
+    found = encode("codebook", rows)
+    assert found.nbytes <= 5 + 8 * 4 + 16 * 100 * 2 // 8 + 2
+
+
+def test_other_tensors_have_no_encoding():
+    rng = np.random.default_rng(1)
+    floats = act(rng, "x", (1, 3), "float32")
+    graph = product((2, 3))
+    with pytest.raises(GraphError, match="with the encoding sparse"):
+        verify(replace(graph, tensors={**graph.tensors, "x": replace(floats, encoding="sparse")}), "float")
+    wide = {n: replace(graph.tensors[n], dtype="int16", quant=Quant((0.1,), (0,))) for n in "xy"}
+    graph = with_weights(replace(graph, tensors={**graph.tensors, **wide}), np.ones((2, 3), np.int8), "sparse")
+    with pytest.raises(UnsupportedError, match="the encoding sparse and its activations 16 bits"):
+        pipeline.lower(graph)
+    assert matrix(np.ones((2, 3, 4))).shape == (2, 12)

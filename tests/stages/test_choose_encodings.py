@@ -1,0 +1,147 @@
+"""The choice of how flash holds weights: exact bytes, each kernel's code once, and no other byte out."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from harness import act, const
+from test_encoded_weights import conv2d, of_each_4, product, with_weights
+
+from intaglio import assets, interpret, pipeline
+from intaglio.errors import DataError
+from intaglio.graph import Graph, Node, Quant
+from intaglio.lower.choose_encodings import Layer, Option, choose_encodings, options, smallest
+from intaglio.lower.encoding_costs import code_bytes
+from intaglio.lower.encodings import names
+from intaglio.manifest import FILE, Manifest
+
+
+def chain(*weights):
+    """Fully connected layers one after another."""
+    rng = np.random.default_rng(1)
+    op = product((1, 1)).nodes[0].op
+    tensors = {"x": act(rng, "x", (1, weights[0].shape[1]), scale=0.1)}
+    nodes = []
+    for i, w in enumerate(weights):
+        tensors |= {
+            f"w{i}": const(f"w{i}", w, Quant((0.01,), (0,))),
+            f"y{i}": act(rng, f"y{i}", (1, len(w)), scale=2.0),
+        }
+        nodes.append(Node(f"fc{i}", op, (nodes[-1].outputs[0] if nodes else "x", f"w{i}"), (f"y{i}",)))
+    return Graph("chain", tuple(nodes), tensors, ("x",), (nodes[-1].outputs[0],))
+
+
+def sparse(rng, rows, columns, density, values=(-3, 1, 2)):
+    w = rng.choice(np.array(values, np.int8), (rows, columns))
+    w[rng.random(w.shape) >= density] = 0
+    return w
+
+
+def test_dense_leaves_the_graph_as_it_is():
+    graph = chain(sparse(np.random.default_rng(1), 50, 100, 0.1))
+    assert choose_encodings(graph, "dense") is graph
+    with pytest.raises(DataError, match=r"'tiny'.*dense, size"):
+        choose_encodings(graph, "tiny")
+
+
+def test_size_is_what_flash_holds():
+    """The bytes that were compared are those of the manifest, and the code is less than what is saved."""
+    graph = chain(sparse(np.random.default_rng(1), 60, 400, 0.05), sparse(np.random.default_rng(2), 10, 60, 0.9))
+    chosen = choose_encodings(graph, "size")
+    by_name = {o.encoding: o for o in options(graph)[0].options}
+    encoding = chosen.tensors["w0"].encoding
+    assert encoding and by_name[encoding].flash_bytes < by_name[""].flash_bytes / 4
+    sizes = {o.encoding: o.flash_bytes for o in options(graph)[1].options}
+    files = pipeline.compile_graph(graph, "host", weights="size")
+    found = Manifest.model_validate_json(files[FILE]).weight_bytes
+    assert found == by_name[encoding].flash_bytes + sizes[chosen.tensors["w1"].encoding]
+
+
+def test_each_encoding_is_compared_by_the_bytes_in_flash():
+    rng = np.random.default_rng(1)
+    graph = chain(sparse(rng, 20, 80, 0.8, (-2, 1)) * of_each_4((20, 80), 2, rng))
+    (layer,) = options(graph)
+    assert {o.encoding for o in layer.options} == {"", *names()}
+    for option in layer.options:
+        w = replace(graph.tensors["w0"], encoding=option.encoding)
+        files = pipeline.compile_graph(replace(graph, tensors={**graph.tensors, "w0": w}), "host")
+        assert Manifest.model_validate_json(files[FILE]).weight_bytes == option.flash_bytes
+        assert {f"kernels/{k}.c" for k in option.kernels} <= files.keys()
+
+
+def test_code_is_not_worth_a_few_weights():
+    rng = np.random.default_rng(1)
+    graph = conv2d((5, 5), 8, 4, (3, 3), (1, 1), (1, 1), (0, 0, 0, 0), 1, rng)
+    graph = with_weights(graph, sparse(rng, 4, 72, 0.1).reshape(4, 3, 3, 8), "")
+    (layer,) = options(graph)
+    assert min(o.flash_bytes for o in layer.options) < 100 < graph.tensors["w"].nbytes
+    assert choose_encodings(graph, "size").tensors["w"].encoding == ""
+
+
+def test_no_choice_is_smaller():
+    """Against all combinations, with made-up bytes."""
+    rng = np.random.default_rng(1)
+    kernels = ["conv2d", "conv2d_huffman", "conv2d_sparse", "fully_connected", "fully_connected_huffman"]
+
+    def total(found):
+        used = set().union(*(o.kernels for o in found))
+        return sum(o.flash_bytes for o in found) + sum(map(code_bytes, used))
+
+    for _ in range(30):
+        layers = []
+        for i in range(5):
+            some = rng.choice(len(kernels), rng.integers(1, 4), replace=False)
+            made = [
+                Option(str(k), int(rng.integers(0, 3000)), 0, frozenset({kernels[k], *rng.choice(kernels, 1)}))
+                for k in some
+            ]
+            layers.append(Layer((str(i),), (str(i),), tuple(made)))
+        best = min(itertools.product(*(layer.options for layer in layers)), key=total)
+        found = smallest(layers)
+        assert all(o in layer.options for o, layer in zip(found, layers, strict=True))
+        assert total(found) == total(best)
+
+
+def test_equal_weights_are_stored_once():
+    w = sparse(np.random.default_rng(1), 60, 60, 0.05)
+    graph = chain(w, w.copy())
+    (layer,) = options(graph)
+    assert layer.tensors == ("w0", "w1") and layer.nodes == ("fc0", "fc1")
+    chosen = choose_encodings(graph, "size")
+    assert chosen.tensors["w0"].encoding == chosen.tensors["w1"].encoding != ""
+    found = Manifest.model_validate_json(pipeline.compile_graph(graph, "host", weights="size")[FILE]).weight_bytes
+    assert found == {o.encoding: o for o in layer.options}[chosen.tensors["w0"].encoding].flash_bytes
+
+
+def test_what_has_no_kernel_stays():
+    """Activations of 16 bits, float weights, weights that another input reads."""
+    graph = chain(sparse(np.random.default_rng(1), 60, 400, 0.05))
+    wide = {n: replace(graph.tensors[n], dtype="int16", quant=Quant((0.1,), (0,))) for n in ("x", "y0")}
+    assert options(replace(graph, tensors={**graph.tensors, **wide})) == []
+    assert options(replace(graph, outputs=("y0", "w0"))) == []
+    floats = {n: replace(graph.tensors[n], dtype="float32", quant=None) for n in ("x", "y0")}
+    w = const("w0", graph.tensors["w0"].data.astype(np.float32))
+    graph = replace(graph, tensors={**graph.tensors, **floats, "w0": w})
+    assert options(graph) == []
+    assert pipeline.compile_graph(graph, "host", weights="size").keys() == pipeline.compile_graph(graph, "host").keys()
+
+
+def test_a_convolution_and_a_layer_of_4_bits():
+    rng = np.random.default_rng(3)
+    graph = conv2d((9, 9), 8, 200, (3, 3), (1, 1), (1, 1), (1, 1, 1, 1), 1, rng)
+    graph = with_weights(graph, sparse(rng, 200, 72, 0.04).reshape(200, 3, 3, 8), "")
+    packed = replace(graph.tensors["w"], quant=replace(graph.tensors["w"].quant, bits=4))
+    four = replace(graph, tensors={**graph.tensors, "w": packed})
+    for g in (graph, four):
+        assert choose_encodings(g, "size").tensors["w"].encoding not in ("", "s4")
+        x = [rng.integers(-128, 128, (2, 9, 9, 8)).astype(np.int8)]
+        assert (interpret.run(choose_encodings(g, "size"), x)[0] == interpret.run(g, x)[0]).all()
+    assert "s4" not in {o.encoding for o in options(four)[0].options}
+
+
+def test_every_kernel_has_its_cost():
+    for path in (assets.root() / "runtime_c" / "kernels" / "c").glob("*.c"):
+        op, _, encoding = path.stem.rpartition("_")
+        if encoding in names() and op in ("conv2d", "fully_connected"):
+            assert code_bytes(path.stem) > 0
