@@ -24,7 +24,7 @@ from .onnx_file import DAMAGE, MAX_BYTES, Foreign, OnnxInput, OnnxModel, OnnxNod
 from .onnx_fold import fold
 from .onnx_idioms import DOMAIN, with_idioms
 from .onnx_ops import OnnxCall
-from .onnx_quant import FLOAT, MOVES, Codes
+from .onnx_quant import FLOAT, MOVES, Codes, merge_copies
 from .reading import model_bytes
 from .tflite import MAX_ELEMENTS, checked, identifier
 
@@ -106,6 +106,9 @@ class _Translation:
         for node in self.model.nodes:
             self.node(node, where)
         outputs = [v for o in self.model.outputs if (v := self.output(o, where)) is not None]
+        merged = merge_copies(self.b, *({_plain(v).name for v in ends} for ends in (inputs, outputs)))
+        for copy, source in merged.items():
+            outputs = [_renamed(v, copy, source) for v in outputs]
         refused = unsupported(self.b.nodes)
         incomplete = any(isinstance(n.op, Unsupported) for n in self.b.nodes)
         if self.problems:
