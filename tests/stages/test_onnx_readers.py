@@ -1,4 +1,4 @@
-"""ONNX: tensors that several nodes read in different ways."""
+"""ONNX: tensors that several nodes read in different ways, and constants that run along what their rank says."""
 
 import numpy as np
 import onnx
@@ -6,7 +6,7 @@ import onnx_models
 import pytest
 from onnx import TensorProto
 from onnx_models import build, node, rng_array
-from test_onnx import int8_rows, nhwc
+from test_onnx import check_float, int8_rows, nhwc
 
 from intaglio import interpret
 from intaglio.errors import UnsupportedError
@@ -113,3 +113,34 @@ def test_rounded_twice():
     graph = agrees(quantized(nodes, ("y", "z", "p")))
     assert [graph.tensors[n].scale for n in graph.outputs] == [np.float32(v) for v in (0.1, 0.1, 0.05)]
 
+
+def grouped(scale, offset):
+    """A group normalization as exporters spell it out, of (1, 8, 8, 8), with what follows it."""
+    nodes = [node("Reshape", "x s", "a"), node("InstanceNormalization", "a one zero", "b"), node("Reshape", "b t", "c"),
+             node("Mul", "c scale", "d"), node("Add", "d offset", "y")]  # fmt: skip
+    constants = {"s": np.array([0, 2, -1]), "t": np.array([1, 8, 8, 8]), "one": np.ones(2, np.float32),
+                 "zero": np.zeros(2, np.float32), "scale": scale, "offset": offset}  # fmt: skip
+    return build(nodes, {"x": [1, 8, 8, 8]}, {"y": [1, 8, 8, 8]}, constants)
+
+
+@pytest.mark.parametrize("shapes", [((8, 1, 1), (8, 1, 1)), ((8, 1), (8, 1)), ((8, 1, 1), (8, 1)), ((8, 1), (8, 1, 1))])
+def test_group_norm_is_scaled_along_its_rank(shapes):
+    scale, offset = (rng_array(k, *s) for k, s in enumerate(shapes))
+    check_float(grouped(scale, offset), rng_array(3, 1, 8, 8, 8))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4,), (1, 4), (1, 1), (4, 1), (4, 4)])
+def test_gemm_adds_along_its_rank(shape):
+    """On four rows, and four outputs."""
+    nodes = [node("Reshape", "x s", "a"), node("Gemm", "a w c", "y", beta=0.5)]
+    constants = {"s": np.array([4, 3]), "w": rng_array(1, 3, 4), "c": rng_array(2, *shape)}
+    graph = check_float(build(nodes, {"x": [1, 12]}, {"y": [4, 4]}, constants), rng_array(3, 1, 12))
+    assert sum(n.op.name == "add" for n in graph.nodes) == (shape in ((4, 1), (4, 4)))
+
+
+def test_gemm_adds_what_fits():
+    nodes = [node("Gemm", "x w c", "y")]
+    for shape in ((3, 4), (2, 1, 4), (3,)):
+        data = build(nodes, {"x": [1, 3]}, {"y": [1, 4]}, {"w": rng_array(1, 3, 4), "c": rng_array(2, *shape)})
+        with pytest.raises(UnsupportedError, match="does not fit its result"):
+            frontend.parse(data, "m.onnx", "m")
