@@ -1,4 +1,4 @@
-"""ONNX: tensors that several nodes read in different ways, and constants that run along what their rank says."""
+"""ONNX: tensors that several nodes read in different ways, constants that run along what their rank says, and pads."""
 
 import numpy as np
 import onnx
@@ -144,3 +144,22 @@ def test_gemm_adds_what_fits():
         data = build(nodes, {"x": [1, 3]}, {"y": [1, 4]}, {"w": rng_array(1, 3, 4), "c": rng_array(2, *shape)})
         with pytest.raises(UnsupportedError, match="does not fit its result"):
             frontend.parse(data, "m.onnx", "m")
+
+
+@pytest.mark.parametrize("sizes", [(1, 2, 4), (1, 2, 5), (2, 3, 6), (2, 3, 7), (1, 3, 8), (3, 2, 6)])
+@pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER"])
+def test_same_average_pool(sizes, auto):
+    """Kernels smaller than their stride among them."""
+    kernel, stride, size = sizes
+    pool = node("AveragePool", "x", "y", kernel_shape=[kernel] * 2, strides=[stride] * 2, auto_pad=auto)
+    data = build([pool], {"x": [1, 2, size, size]}, {"y": [1, 2, None, None]}, opset=19)
+    check_float(data, rng_array(1, 1, 2, size, size))
+
+
+@pytest.mark.parametrize(("kernel", "stride", "size"), [(1, 3, 6), (2, 4, 8), (2, 5, 9)])
+def test_same_pools_that_leave_out_pixels(kernel, stride, size):
+    """The specification pads by a negative number there; onnxruntime begins inside the input, or refuses."""
+    for op in ("AveragePool", "MaxPool"):
+        pool = node(op, "x", "y", kernel_shape=[kernel] * 2, strides=[stride] * 2, auto_pad="SAME_UPPER")
+        with pytest.raises(UnsupportedError, match="leaves out pixels"):
+            frontend.parse(build([pool], {"x": [1, 2, size, size]}, {"y": [1, 2, None, None]}), "m.onnx", "m")

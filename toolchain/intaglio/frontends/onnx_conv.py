@@ -108,6 +108,11 @@ def _windows(c: OnnxCall, v: Value) -> tuple[Pair, Pair, Pads]:
     kernel, stride = _pair(c, "kernel_shape"), _pair(c, "strides")
     hw = (v.shape[2], v.shape[3])
     pads = _pads(c, hw, kernel, stride, (1, 1))
+    if "SAME" in c.attr("auto_pad", str, "") and any(
+        (-(-n // s) - 1) * s + k - n < -1 for n, k, s in zip(hw, kernel, stride, strict=True)
+    ):
+        # The specification's formula gives a negative padding, and onnxruntime begins inside the input where it does.
+        raise Refuse("its auto_pad leaves out pixels, which runtimes read in two ways; give pads, or slice before it")
     if c.attr("ceil_mode", int, 0):
         for n, k, s, (before, after) in zip(hw, kernel, stride, (pads[:2], pads[2:]), strict=True):
             if out_size(n, k, s, 1, before, after) != -(-(n + before + after - k) // s) + 1:
