@@ -1,5 +1,5 @@
-"""Encoded weights: instructions and bytes a weight against dense int8, on three cores; and the table of costs that
-`choose_encodings` estimates by (toolchain/intaglio/lower/encodings/costs.json).
+"""Encoded weights: instructions and bytes a weight against dense int8, on three cores; the tables of costs that
+`choose_encodings` estimates by (targets/CORE/weights.json); and what it makes of whole models.
 
 Each graph has one layer for each density and encoding, all of the same shape and the same input, so that the counter
 tells them apart. Outputs are compared with the reference.
@@ -8,14 +8,18 @@ tells them apart. Outputs are compared with the reference.
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import CORES, firmware, publish, table
+from common import CORES, SHARED, differing, firmware, publish, random_inputs, table
 
-from intaglio import build, interpret, pipeline, profile, targets, tools
+from intaglio import assets, boards, build, interpret, oracle, pipeline, profile, runners, tools
 from intaglio.graph import Array, Graph, Node, Quant, Tensor, constant
+from intaglio.lower import encoding_costs
+from intaglio.lower.choose_encodings import PREFERENCES, choose_encodings
 from intaglio.lower.encoding_costs import FILE, work
 from intaglio.lower.encodings import encode, matrix, names
 from intaglio.ops.base import Call, Op
@@ -23,6 +27,8 @@ from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.fully_connected import FullyConnected
 
 DENSITIES = (0.05, 0.1, 0.25, 0.5, 1.0)
+MODELS = ("kws_int8", "ic_int8")
+INPUTS = 8
 SHOWN = ("M0+", "M4", "M55")
 NM = {0.25: 1, 0.5: 2}
 """Densities at which N of each 4 weights are nonzeros, for that encoding."""
@@ -49,11 +55,11 @@ FITTED = {
         Shape(Conv2D(pads=(1, 1, 1, 1)), (5, 5, 16), (16, 3, 3, 16)),
         Shape(Conv2D(), (5, 5, 64), (32, 1, 1, 64)),
         Shape(Conv2D(), (16, 16, 1), (20, 5, 5, 1)),
-        Shape(Conv2D(dilation=(2, 2)), (9, 9, 8), (12, 3, 3, 8)),
+        Shape(Conv2D(pads=(1, 1, 1, 1)), (14, 14, 8), (12, 3, 3, 8)),
     ],
     "fully_connected": [
         *(s for s in SHAPES.values() if isinstance(s.op, FullyConnected)),
-        Shape(FullyConnected(), (784,), (40, 784)),
+        Shape(FullyConnected(), (400,), (30, 400)),
         Shape(FullyConnected(), (30,), (100, 30)),
     ],
 }
@@ -74,11 +80,15 @@ class Layer:
 
 
 def main() -> None:
-    found = {core: {name: measure(shape, core) for name, shape in SHAPES.items()} for core in SHOWN}
-    costs = fit()
-    FILE.write_text(json.dumps(costs, indent=1) + "\n")
-    data = {core: {name: plain(layers) for name, layers in shapes.items()} for core, shapes in found.items()}
-    publish("encodings", report(data, costs), data)
+    found = {core: {name: plain(measure(shape, core)) for name, shape in SHAPES.items()} for core in SHOWN}
+    costs = {core: fit(core) for core in SHOWN}
+    for core, kernels in costs.items():
+        target = assets.root() / "targets" / boards.load(CORES[core]).target
+        (target / FILE).write_text(json.dumps(kernels, indent=1) + "\n")
+    encoding_costs.costs.cache_clear()
+    models = {name: whole(name) for name in MODELS if SHARED.exists()}
+    code = {core: {kernel: int(cost["code"]) for kernel, cost in each.items()} for core, each in costs.items()}
+    publish("encodings", report(found, code, models), {"layers": found, "code": code, "models": models})
 
 
 def pruned(shape: tuple[int, ...], density: float, rng: np.random.Generator, each_4: int = 0) -> Array:
@@ -135,16 +145,41 @@ def measure(shape: Shape, core: str) -> list[Layer]:
     return found
 
 
-def fit() -> dict[str, dict[str, float]]:
-    """Costs of each kernel on the Cortex-M4: bytes of code, and instructions by least squares of the relative error."""
+def whole(name: str) -> dict[str, dict[str, dict[str, int]]]:
+    """An int8 model under each preference, by core: sizes, instructions, bytes that differ from the oracle's."""
+    path = SHARED / "models" / f"{name}.tflite"
+    graph = pipeline.load(path)
+    x = random_inputs(graph, INPUTS, 1)
+    expected = oracle.run(path.read_bytes(), x)
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for preference in PREFERENCES:
+        found[preference] = {}
+        for core in ("host", *SHOWN):
+            board = boards.load(CORES.get(core, core))
+            stored = choose_encodings(pipeline.reduced(graph), preference, board.target)
+            with firmware(stored, board.name) as fw:
+                if core == "host":
+                    result = {"differing": differing(runners.run(fw, x).outputs, expected)}
+                else:
+                    seen = profile.profile(fw, x, expected)
+                    memory = {"flash": seen.memory.flash_bytes, "ram": seen.memory.ram_bytes}
+                    count = {"instructions": seen.latency.instructions or 0}
+                    result = {"differing": differing(seen.result.outputs, expected), **memory, **count}
+            found[preference][core] = result
+        print(f"{name} {preference}: {found[preference]}", flush=True)
+    return found
+
+
+def fit(core: str) -> dict[str, dict[str, float]]:
+    """Costs of each kernel on a core: bytes of code, and instructions by least squares of the relative error."""
     costs = {}
     for op, shapes in FITTED.items():
-        layers = [layer for shape in shapes for layer in measure(shape, "M4")]
+        layers = [layer for shape in shapes for layer in measure(shape, core)]
         for kernel in sorted({layer.call.kernel for layer in layers}):
             mine = [layer for layer in layers if layer.call.kernel == kernel]
-            costs[kernel] = {"code": code_bytes(kernel), **least_squares(mine)}
+            costs[kernel] = {"code": code_bytes(kernel, core), **least_squares(mine)}
         # No layer above has weights of 2 bits: they are as those of 4.
-        costs[f"{op}_s2"] = {**costs[f"{op}_s4"], "code": code_bytes(f"{op}_s2")}
+        costs[f"{op}_s2"] = {**costs[f"{op}_s4"], "code": code_bytes(f"{op}_s2", core)}
     return dict(sorted(costs.items()))
 
 
@@ -166,19 +201,14 @@ def least_squares(layers: list[Layer]) -> dict[str, float]:
     return {kind: float(f"{value:.4g}") for kind, value in zip(kinds, found, strict=True) if value > 0}
 
 
-def code_bytes(kernel: str) -> int:
-    """Code and constants of a kernel, compiled for the Cortex-M4."""
-    import tempfile
-    from pathlib import Path
-
-    from intaglio import assets
-
+def code_bytes(kernel: str, core: str) -> int:
+    """Code and constants of a kernel, compiled for a core."""
     root = assets.root() / "runtime_c"
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "kernel.o"
         flags = [f"-I{root / 'include'}"]
         command = build.compile_command(
-            targets.load("cortex-m4"), root / "kernels" / "c" / f"{kernel}.c", out, flags, "gcc"
+            boards.load(CORES[core]).load_target(), root / "kernels" / "c" / f"{kernel}.c", out, flags, "gcc"
         )
         tools.call(command, timeout=60)
         text = tools.call([tools.find("arm-none-eabi-size"), out], timeout=60).tail(1)
@@ -198,7 +228,7 @@ def plain(layers: list[Layer]) -> list[dict[str, Any]]:
     ]
 
 
-def report(data: dict[str, dict[str, list[dict[str, Any]]]], costs: dict[str, dict[str, float]]) -> str:
+def report(data: Any, code: dict[str, dict[str, int]], models: dict[str, Any]) -> str:
     """benchmarks/results/encodings.md."""
     parts = [
         "# Encoded weights",
@@ -218,8 +248,17 @@ def report(data: dict[str, dict[str, list[dict[str, Any]]]], costs: dict[str, di
                 at = {(r["encoding"], r["density"]): r[key] for r in data[core][name]}
                 rows = [[e, *(at.get((e, d), "") for d in DENSITIES)] for e in encodings]
                 parts += ["", table([f"{heading}; nonzeros", *(f"{d:.0%}" for d in DENSITIES)], rows).rstrip()]
-    rows = [[kernel, int(cost["code"])] for kernel, cost in costs.items()]
-    parts += ["", "## Code", "", table(["kernel, Cortex-M4", "bytes"], rows)]
+    kernels = [[kernel, *(code[core][kernel] for core in SHOWN)] for kernel in code[SHOWN[0]]]
+    parts += ["", "## Code", "", table(["kernel, bytes", *SHOWN], kernels)]
+    for name, found in models.items():
+        rows = []
+        for preference, cores in found.items():
+            for core in SHOWN:
+                of = cores[core]
+                rows.append([f"{preference}, {core}", of["flash"], of["ram"], of["instructions"], of["differing"]])
+            rows.append([f"{preference}, host", "", "", "", cores["host"]["differing"]])
+        head = ["`--weights`, core", "flash", "RAM", "instructions", f"bytes that differ, {INPUTS} inputs"]
+        parts += [f"## {name}", "", table(head, rows)]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -12,10 +12,14 @@ from intaglio import assets, interpret, pipeline
 from intaglio.errors import DataError
 from intaglio.graph import Graph, Node, Quant, verify
 from intaglio.lower.choose_encodings import Layer, Option, best, choose_encodings, options, ram_bytes
-from intaglio.lower.encoding_costs import code_bytes
+from intaglio.lower.encoding_costs import costs
 from intaglio.lower.encodings import names
 from intaglio.manifest import FILE, Manifest
 from intaglio.ops.max_pool2d import MaxPool2D
+
+
+def code(kernel):
+    return costs("cortex-m4")[kernel]["code"]
 
 
 def chain(*weights):
@@ -87,14 +91,15 @@ def test_no_choice_is_better(preference):
     kernels = ["conv2d", "conv2d_huffman", "conv2d_sparse", "fully_connected", "fully_connected_huffman"]
 
     def flash(found):
-        return sum(o.flash_bytes for o in found) + sum(map(code_bytes, set().union(*(o.kernels for o in found))))
+        return sum(o.flash_bytes for o in found) + sum(map(code, set().union(*(o.kernels for o in found))))
 
     def total(found, dense):
         instructions = sum(o.instructions for o in found)
-        if preference != "balanced":
-            return (flash(found), instructions) if preference == "size" else (instructions, flash(found))
-        ram = sum(o.ram_bytes for o in found) / 700
-        return flash(found) / flash(dense) + instructions / sum(o.instructions for o in dense) + ram
+        if preference == "size":
+            return flash(found)
+        other = 0.1 if preference == "speed" else 1.0
+        memory = flash(found) / flash(dense) + sum(o.ram_bytes for o in found) / 700
+        return other * memory + instructions / sum(o.instructions for o in dense)
 
     for _ in range(30):
         layers = []
@@ -196,4 +201,6 @@ def test_every_kernel_has_its_cost():
     for path in (assets.root() / "runtime_c" / "kernels" / "c").glob("*.c"):
         op, _, encoding = path.stem.rpartition("_")
         if encoding in names() and op in ("conv2d", "fully_connected"):
-            assert code_bytes(path.stem) > 0
+            for core in ("cortex-m0plus", "cortex-m4", "cortex-m55"):
+                assert costs(core)[path.stem]["code"] > 0
+    assert costs("cortex-m7") == costs("cortex-m4") != costs("cortex-m0plus")

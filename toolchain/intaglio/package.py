@@ -142,7 +142,7 @@ def emit(
         say("removing channels")
     executed = reduced(graph) if lossless else graph
     say("generating C")
-    contents = pipeline.compile_graph(executed, board.name, board.load_target().kernels, weights)
+    contents = pipeline.compile_graph(executed, board.name, board.load_target().kernels, weights, board.target)
     manifest = Manifest.model_validate_json(contents[FILE])
     manifest = manifest.model_copy(update={"lossless": lossless, "weights": weights})
     contents[FILE] = manifest.to_json().encode()

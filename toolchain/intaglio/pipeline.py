@@ -15,6 +15,7 @@ from .graph import Graph, Preference, float_model, verify
 from .lower.calls import attach_calls, require_executable
 from .lower.choose_encodings import choose_encodings
 from .lower.dead_code import dead_code
+from .lower.encoding_costs import CORE
 from .lower.fold_constants import fold_constants
 from .lower.outputs import own_outputs
 from .plan.memory import plan
@@ -69,12 +70,12 @@ def executable(graph: Graph) -> Graph:
     return simplify(graph) if float_model(graph) else graph
 
 
-def lower(graph: Graph, weights: Preference = "dense") -> Graph:
+def lower(graph: Graph, weights: Preference = "dense", core: str = CORE) -> Graph:
     """A quantized or float Graph -> a lowered one: simplified, each node with its C calls.
 
-    `weights` says how flash holds them: see lower/choose_encodings.py.
+    `weights` says how flash holds them, by what that costs on `core`: see lower/choose_encodings.py.
     """
-    graph = verify(choose_encodings(reduced(graph), weights), "quantized")
+    graph = verify(choose_encodings(reduced(graph), weights, core), "quantized")
     return verify(attach_calls(graph), "lowered")
 
 
@@ -88,7 +89,7 @@ def reduced(graph: Graph) -> Graph:
 
 
 def compile_graph(
-    graph: Graph, board: str, kernel_folders: tuple[str, ...] = ("c",), weights: Preference = "dense"
+    graph: Graph, board: str, kernel_folders: tuple[str, ...] = ("c",), weights: Preference = "dense", core: str = CORE
 ) -> dict[str, bytes]:
     """A quantized or float Graph -> the files of a folder of C (see emit/c.py), its weights stored as `lower` says."""
-    return emit(verify(plan(lower(graph, weights)), "planned"), board, kernel_folders)
+    return emit(verify(plan(lower(graph, weights, core)), "planned"), board, kernel_folders)

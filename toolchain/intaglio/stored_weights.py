@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .emit.c import layer_name
 from .graph import Graph, float_model
 from .lower.choose_encodings import PREFERENCES, best, options, ram_bytes
+from .lower.encoding_costs import CORE
 from .pipeline import reduced
 
 
@@ -20,7 +21,7 @@ class Way:
     ram_bytes: int
     """By how much the arena grows."""
     instructions_estimated: int
-    """Of an inference, on the Cortex-M4."""
+    """Of an inference."""
     kernels: tuple[str, ...]
     chosen: tuple[str, ...]
     """The preferences under which it is."""
@@ -34,13 +35,13 @@ class StoredWeights:
     ways: tuple[Way, ...]
 
 
-def stored_weights(graph: Graph) -> list[StoredWeights]:
+def stored_weights(graph: Graph, core: str = CORE) -> list[StoredWeights]:
     """Every layer that has a choice; none in a float model. Raises UnsupportedError as compiling does."""
     if float_model(graph):
         return []
     graph = reduced(graph)
-    layers, ram = options(graph), ram_bytes(graph)
-    chosen = {preference: best(layers, preference, ram) for preference in PREFERENCES}
+    layers, ram = options(graph, core), ram_bytes(graph)
+    chosen = {preference: best(layers, preference, ram, core) for preference in PREFERENCES}
     return [
         StoredWeights(
             ", ".join(map(layer_name, layer.nodes)),

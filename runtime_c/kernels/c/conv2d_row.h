@@ -13,31 +13,27 @@
 #include "fixed.h"
 #include "taps.h"
 
-static inline int32_t itg_conv2d_dot(const int8_t *in, const int8_t *weights, int32_t length)
+static inline int32_t itg_conv2d_dot(const int8_t *in, const int8_t *weights, int32_t length, int32_t in_offset)
 {
     int32_t sum = 0;
     for (int32_t i = 0; i < length; i++) {
-        sum += weights[i] * in[i];
+        sum += weights[i] * (in[i] + in_offset);
     }
     return sum;
 }
 
-static inline int32_t itg_conv2d_weight_sum(const int8_t *weights, int32_t rows, int32_t columns,
-                                            const itg_conv2d_s8_params *p)
+static inline int32_t itg_conv2d_weight_sum(const int8_t *weights, int32_t count)
 {
     int32_t sum = 0;
-    for (int32_t ky = 0; ky < rows; ky++) {
-        const int8_t *taps = weights + ky * p->kernel_w * p->group_in_c;
-        for (int32_t i = 0; i < columns * p->group_in_c; i++) {
-            sum += taps[i];
-        }
+    for (int32_t i = 0; i < count; i++) {
+        sum += weights[i];
     }
     return sum;
 }
 
-/* Of weights times inputs: `in` and `weights` point at the first of `rows` x `columns` taps. */
+/* Of weights times (input + in_offset): `in` and `weights` point at the first of `rows` x `columns` taps. */
 static inline int32_t itg_conv2d_products(const int8_t *in, const int8_t *weights, int32_t rows, int32_t columns,
-                                          const itg_conv2d_s8_params *p)
+                                          int32_t in_offset, const itg_conv2d_s8_params *p)
 {
     const int32_t channels = p->group_in_c;
     /* From one tap to the next. A step beyond the input is never taken, and might not fit 32 bits. */
@@ -49,10 +45,10 @@ static inline int32_t itg_conv2d_products(const int8_t *in, const int8_t *weight
         const int8_t *taps = weights + ky * p->kernel_w * channels;
         if (column_step == channels || columns == 1) {
             /* Neighbouring taps lie side by side in memory, as in the filter: one run a row. */
-            sum += itg_conv2d_dot(row, taps, columns * channels);
+            sum += itg_conv2d_dot(row, taps, columns * channels, in_offset);
         } else {
             for (int32_t kx = 0; kx < columns; kx++) {
-                sum += itg_conv2d_dot(row + kx * column_step, taps + kx * channels, channels);
+                sum += itg_conv2d_dot(row + kx * column_step, taps + kx * channels, channels, in_offset);
             }
         }
     }
@@ -74,7 +70,8 @@ static inline int32_t itg_conv2d_listed(const int8_t *in, const int16_t *list, i
 static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int16_t *list, int32_t count, int32_t bias,
                                   int32_t multiplier, int32_t shift, int8_t *out, const itg_conv2d_s8_params *p)
 {
-    const int32_t whole = bias + p->in_offset * itg_conv2d_weight_sum(row, p->kernel_h, p->kernel_w, p);
+    const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_in_c;
+    const int32_t whole = bias + p->in_offset * itg_conv2d_weight_sum(row, filter_size);
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         const int32_t y0 = oy * p->stride_h - p->pad_top;
         const itg_taps ky = itg_taps_inside(y0, p->kernel_h, p->dilation_h, p->in_h);
@@ -85,7 +82,7 @@ static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int
             if (rows == p->kernel_h && x0 >= 0 && x0 + (p->kernel_w - 1) * p->dilation_w < p->in_w) {
                 const int8_t *window = in + (y0 * p->in_w + x0) * p->in_c;
                 sum = whole;
-                sum += count < 0 ? itg_conv2d_products(window, row, rows, p->kernel_w, p)
+                sum += count < 0 ? itg_conv2d_products(window, row, rows, p->kernel_w, 0, p)
                                  : itg_conv2d_listed(window, list, count);
             } else {
                 const itg_taps kx = itg_taps_inside(x0, p->kernel_w, p->dilation_w, p->in_w);
@@ -95,8 +92,7 @@ static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int
                     const int32_t y = ky.first * p->dilation_h + y0;
                     const int32_t x = kx.first * p->dilation_w + x0;
                     const int8_t *taps = row + (ky.first * p->kernel_w + kx.first) * p->group_in_c;
-                    sum += p->in_offset * itg_conv2d_weight_sum(taps, rows, columns, p);
-                    sum += itg_conv2d_products(in + (y * p->in_w + x) * p->in_c, taps, rows, columns, p);
+                    sum += itg_conv2d_products(in + (y * p->in_w + x) * p->in_c, taps, rows, columns, p->in_offset, p);
                 }
             }
             sum = itg_requantize(sum, multiplier, shift) + p->out_offset;

@@ -1,7 +1,8 @@
 """How flash holds the weights of each layer: chosen by what each encoding takes, under a stated preference.
 
-`size`: the fewest bytes of flash. `speed`: the fewest instructions. `balanced`: the least sum of flash, instructions
-and RAM, each divided by what the weights as they are take. Ties go to flash, then to instructions.
+The choice has the least sum of flash, instructions and RAM, each divided by what the weights as they are take, and
+weighted: `size` goes by flash alone, `balanced` takes all three alike, and for `speed` flash and RAM count a tenth, as
+instructions that are saved by estimate alone are not worth any flash.
 
 Bytes of an encoding are exact: it is made, with its tables. A kernel's code counts once, however many layers use it.
 Instructions are an estimate (encoding_costs.py), RAM is by how much the arena has to grow. All choices are compared,
@@ -22,12 +23,17 @@ from ..graph import Graph, Node, Preference, Tensor
 from ..ops.base import Call, Const, arr
 from ..plan.arena import alive, lower_bound
 from ..plan.storage import groups
-from .encoding_costs import code_bytes, instructions, measured
+from .encoding_costs import CORE, costs, instructions
 from .encodings import encode, encoding_of, matrix, names
 
 PREFERENCES: tuple[Preference, ...] = get_args(Preference)
 TIE = 1e-6
-"""Of what decides, all else together is worth less."""
+FACTORS: dict[Preference, tuple[float, float, float]] = {
+    "size": (1.0, TIE, TIE),
+    "balanced": (1.0, 1.0, 1.0),
+    "speed": (0.1, 1.0, 0.1),
+}
+"""Of flash, instructions and RAM."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Option:
         encoding: "" for the weights as they are.
         flash_bytes: weights and tables, without code.
         ram_bytes: by how much the arena grows for scratch.
-        instructions: of the layers, an inference; estimated for the Cortex-M4.
+        instructions: of the layers, an inference; estimated.
         kernels: the stems of the kernels that run it.
     """
 
@@ -59,23 +65,24 @@ class Layer:
     options: tuple[Option, ...]
 
 
-def choose_encodings(graph: Graph, preference: Preference) -> Graph:
+def choose_encodings(graph: Graph, preference: Preference, core: str = CORE) -> Graph:
     """A quantized graph with the encoding of each weight tensor; `dense` leaves it as it is.
 
+    `core`: a folder of targets/, by whose kernels code and instructions are counted.
     Raises DataError for an unknown preference.
     """
     if preference not in PREFERENCES:
         raise DataError("weights", f"is {preference!r}", ", ".join(PREFERENCES))
     if preference == "dense":
         return graph
-    layers = options(graph)
+    layers = options(graph, core)
     tensors = dict(graph.tensors)
-    for layer, option in zip(layers, best(layers, preference, ram_bytes(graph)), strict=True):
+    for layer, option in zip(layers, best(layers, preference, ram_bytes(graph), core), strict=True):
         tensors |= {name: replace(tensors[name], encoding=option.encoding) for name in layer.tensors}
     return replace(graph, tensors=tensors)
 
 
-def options(graph: Graph) -> list[Layer]:
+def options(graph: Graph, core: str = CORE) -> list[Layer]:
     """What there is to choose from: every int8 weight tensor that is nothing else, in each encoding for which its
     operators have a kernel."""
     equal: dict[tuple[int, bytes], list[str]] = {}
@@ -87,38 +94,37 @@ def options(graph: Graph) -> list[Layer]:
     found = []
     for tensors in equal.values():
         users = [n for n in graph.nodes if set(tensors) & set(n.inputs)]
-        every = [_option(graph, users, tensors, name, room) for name in ("", *names())]
+        every = [_option(graph, users, tensors, name, room, core) for name in ("", *names())]
         found.append(Layer(tuple(tensors), tuple(n.name for n in users), tuple(o for o in every if o is not None)))
     return [layer for layer in found if len(layer.options) > 1]
 
 
-def best(layers: Sequence[Layer], preference: Preference, ram: int) -> list[Option]:
+def best(layers: Sequence[Layer], preference: Preference, ram: int, core: str = CORE) -> list[Option]:
     """An option for each layer. `ram`: bytes that the model takes with the weights as they are."""
     if preference == "dense":
         return [layer.options[0] for layer in layers]
     dense = [layer.options[0] for layer in layers]
-    code = sum(map(code_bytes, {k for o in dense for k in o.kernels}))
-    flash = max(1, sum(o.flash_bytes for o in dense) + code)
-    instructions = max(1, sum(o.instructions for o in dense))
-    factors = {  # of bytes of flash, instructions, bytes of RAM
-        "size": (1.0, TIE / instructions, 0.0),
-        "speed": (TIE * instructions / flash, 1.0, 0.0),
-        "balanced": (1 / flash, 1 / instructions, 1 / max(1, ram)),
-    }[preference]
+    code = {kernel: cost["code"] for kernel, cost in costs(core).items()}
+    whole = (
+        sum(o.flash_bytes for o in dense) + sum(code[k] for k in {k for o in dense for k in o.kernels}),
+        sum(o.instructions for o in dense),
+        ram,
+    )
+    flash, time, memory = (factor / max(1, all_) for factor, all_ in zip(FACTORS[preference], whole, strict=True))
     chosen: dict[int, Option] = {}
     for part in _independent(layers):
         kernels = sorted({k for i in part for o in layers[i].options for k in o.kernels})
         have = (np.arange(1 << len(kernels))[:, None] >> np.arange(len(kernels)) & 1).astype(bool)
-        total = have @ np.array([factors[0] * code_bytes(k) for k in kernels], np.float64)
+        total = have @ np.array([flash * code[k] for k in kernels], np.float64)
         choices = []
         for i in part:
-            costs = np.empty((len(layers[i].options), len(have)))
+            each = np.empty((len(layers[i].options), len(have)))
             for k, o in enumerate(layers[i].options):
                 needed = [kernels.index(kernel) for kernel in o.kernels]
-                cost = factors[0] * o.flash_bytes + factors[1] * o.instructions + factors[2] * o.ram_bytes
-                costs[k] = np.where(have[:, needed].all(axis=1), cost, np.inf)
-            choices.append(costs.argmin(axis=0))
-            total += costs.min(axis=0)
+                cost = flash * o.flash_bytes + time * o.instructions + memory * o.ram_bytes
+                each[k] = np.where(have[:, needed].all(axis=1), cost, np.inf)
+            choices.append(each.argmin(axis=0))
+            total += each.min(axis=0)
         at = int(total.argmin())
         chosen |= {i: layers[i].options[int(c[at])] for i, c in zip(part, choices, strict=True)}
     return [chosen[i] for i in range(len(layers))]
@@ -150,7 +156,7 @@ def _places(node: Node, t: Tensor) -> list[int]:
 
 
 def _option(
-    graph: Graph, users: Sequence[Node], tensors: Sequence[str], name: str, room: Mapping[str, int]
+    graph: Graph, users: Sequence[Node], tensors: Sequence[str], name: str, room: Mapping[str, int], core: str
 ) -> Option | None:
     """None where the encoding cannot hold the weights, or a layer has no kernel for it."""
     first = graph.tensors[tensors[0]]
@@ -165,10 +171,10 @@ def _option(
     flash = sum(map(len, arrays)) if arrays else first.nbytes
     ram = max(0, *(sum(s.nbytes for s in c.scratches) - room[n.name] for n, c in calls))
     kernels = frozenset(c.kernel for _, c in calls)
-    if not all(map(measured, kernels)):
+    if not kernels <= costs(core).keys():
         return None
     rows = matrix(arr(first.data))
-    return Option(name, flash, ram, round(sum(instructions(c, rows) for _, c in calls)), kernels)
+    return Option(name, flash, ram, round(sum(instructions(c, rows, core) for _, c in calls)), kernels)
 
 
 def _possible(name: str, users: Sequence[Node], weights: Tensor) -> bool:

@@ -1,49 +1,44 @@
 """What a kernel for weights costs: bytes of code, and an estimate of its instructions.
 
-lower/encodings/costs.json has both for each kernel, measured on the Cortex-M4 (benchmarks/encoded_weights.py writes
-it). The estimate is the sum over what a kernel does, how often times the instructions of one; on what it was fitted to,
-it is within 5 % for most layers, 19 % for the worst.
+targets/CORE/weights.json has both for each kernel, measured (benchmarks/encoded_weights.py writes it); a core without
+one is taken for a Cortex-M4. The estimate is the sum over what a kernel does, how often times the instructions of one:
+on what it was fitted to, within 5 % for most layers.
 """
 
 from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
+from .. import assets
 from ..graph import Array
 from ..ops.base import Call, Const, Num, Struct
 
+FILE = "weights.json"
 BIT_LENGTHS = np.array([i.bit_length() for i in range(256)])
-FILE = Path(__file__).parent / "encodings" / "costs.json"
+CORE = "cortex-m4"
 
 
 @cache
-def _costs() -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = json.loads(FILE.read_text())
+def costs(core: str) -> dict[str, dict[str, float]]:
+    """By kernel: `code`, its bytes of flash, and the instructions of each kind of `work`."""
+    targets = assets.root() / "targets"
+    path = targets / core / FILE
+    text = (path if path.is_file() else targets / CORE / FILE).read_text()
+    found: dict[str, dict[str, float]] = json.loads(text)
     return found
 
 
-def measured(kernel: str) -> bool:
-    """Whether it is a kernel whose costs are known; others have only one way to hold their weights."""
-    return kernel in _costs()
-
-
-def code_bytes(kernel: str) -> int:
-    """Flash of a kernel's code. Raises KeyError for kernels without weights."""
-    return int(_costs()[kernel]["code"])
-
-
-def instructions(call: Call, weights: Array) -> float:
-    """Estimated instructions of a call with int8 weights [rows][columns]. Raises KeyError as `code_bytes` does."""
-    costs = _costs()[call.kernel]
-    return sum(costs.get(what, 0.0) * times for what, times in work(call, weights).items())
+def instructions(call: Call, weights: Array, core: str) -> float:
+    """Estimated instructions of a call with int8 weights [rows][columns]. Raises KeyError for an unknown kernel."""
+    each = costs(core)[call.kernel]
+    return sum(each.get(what, 0.0) * times for what, times in work(call, weights).items())
 
 
 def work(call: Call, weights: Array) -> dict[str, float]:
-    """How often a kernel does what takes time, by the names in costs.json.
+    """How often a kernel does what takes time, by the names in weights.json.
 
     row: an output channel; tap: a place of a filter, for all its channels; weight, nonzero: once for each, in
     FULLY_CONNECTED for each row of the input; stream: 16 bits of codes; table: bytes of tables; entry: 4 bytes of a
