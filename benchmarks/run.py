@@ -7,7 +7,8 @@ import sys
 
 from common import SHARED
 
-ALL = ("models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "third_party", "trained")
+ALL = ("models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "encoded_weights", "third_party",
+       "trained")
 NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained")
 
 if __name__ == "__main__":

@@ -102,11 +102,19 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     assert place.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04", b"\x80\x04c__builtin__\neval\n."])
+@pytest.mark.parametrize("content", [b"", b"junk", b"no checkpoint", b"PK\x03\x04", b"\x80\x04c__builtin__\neval\n."])
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     place = tmp_path / "run.pt"
     place.write_bytes(content)
     with pytest.raises(TrainingError, match="cannot be read as a checkpoint"):
+        fit(network(), samples(), Settings(1), checkpoint=place, progress=False)
+
+
+@pytest.mark.parametrize("content", [{}, {"version": 1}, {"version": 1, "settings": {}, "module": {}}, []])
+def test_a_checkpoint_that_lacks_something_is_refused(tmp_path: Path, content: Any) -> None:
+    place = tmp_path / "run.pt"
+    torch.save(content, place)
+    with pytest.raises(TrainingError, match="no checkpoint of this version"):
         fit(network(), samples(), Settings(1), checkpoint=place, progress=False)
 
 
@@ -200,6 +208,13 @@ def test_data_that_does_not_fit_together() -> None:
     x, y = samples()
     with pytest.raises(DataError, match="training data"):
         fit(network(), (x, y[:5]), Settings(1), progress=False)
+    with pytest.raises(DataError, match=r"has the label 3.*0 to 2"):
+        fit(network(), (x, y + 1), Settings(1), progress=False)
+    with pytest.raises(DataError, match=r"evaluation data.*has the label -1"):
+        evaluate(network(), (x, y.astype(int) - 1))
+    for targets in (None, ["a"] * len(x)):
+        with pytest.raises(DataError, match="no pair of arrays"):
+            fit(network(), (x, targets), Settings(1), progress=False)
     with pytest.raises(DataError, match="at least one"):
         fit(network(), [], Settings(1), progress=False)
     with pytest.raises(DataError, match="batch 0"):

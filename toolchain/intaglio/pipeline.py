@@ -74,12 +74,17 @@ def lower(graph: Graph, weights: Preference = "dense") -> Graph:
 
     `weights` says how flash holds them: see lower/choose_encodings.py.
     """
+    graph = verify(choose_encodings(reduced(graph), weights), "quantized")
+    return verify(attach_calls(graph), "lowered")
+
+
+def reduced(graph: Graph) -> Graph:
+    """A quantized or float Graph -> what of it is computed on the device, before anything is chosen for it."""
     graph = require_executable(executable(graph))
     verify(graph, "quantized")
     for pass_ in (dead_code, fold_constants, own_outputs):
         graph = verify(pass_(graph), "quantized")
-    graph = verify(choose_encodings(graph, weights), "quantized")
-    return verify(attach_calls(graph), "lowered")
+    return graph
 
 
 def compile_graph(

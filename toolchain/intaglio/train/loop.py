@@ -163,6 +163,7 @@ def evaluate(module: Any, data: tuple[Any, Any], loss: Loss | None = None) -> tu
         for i in range(0, len(x), EVALUATION_BATCH):
             targets = y[i : i + EVALUATION_BATCH].to(device)
             outputs = module(_like(module, x[i : i + EVALUATION_BATCH]))
+            _require_classes(outputs, targets, loss, "evaluation data")
             total += float(loss(outputs, targets)) * len(targets)
             hits = _hits(outputs, targets)
             counted, right = counted and hits is not None, right + (hits or 0)
@@ -250,6 +251,7 @@ def _train(run: _Run, number: int, shown: Callable[[float, float | None, float],
             run.before_step(part)
         x, y = _like(module, x), y.to(device)
         outputs = module(run.augment(x) if run.augment is not None else x)
+        _require_classes(outputs, y, run.loss, "training data")
         value = run.loss(outputs, y)
         found = float(value.detach())
         if run.penalty is not None:
@@ -324,9 +326,22 @@ def _merit(epoch: Epoch) -> tuple[float, float]:
 
 def _hits(outputs: Any, targets: Any) -> int | None:
     """Right answers, when targets are class numbers."""
-    if not hasattr(outputs, "ndim") or outputs.ndim != 2 or targets.ndim != 1 or targets.is_floating_point():
-        return None
-    return int((outputs.argmax(1) == targets).sum())
+    return int((outputs.argmax(1) == targets).sum()) if _classes(outputs, targets) else None
+
+
+def _classes(outputs: Any, targets: Any) -> bool:
+    """Whether outputs are a score for each class, and targets their numbers."""
+    return getattr(outputs, "ndim", 0) == 2 and targets.ndim == 1 and not targets.is_floating_point()
+
+
+def _require_classes(outputs: Any, targets: Any, loss: Loss, what: str) -> None:
+    """Losses of the user's own may know other labels."""
+    if loss is not torch_module().nn.functional.cross_entropy or not _classes(outputs, targets):
+        return
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high >= outputs.shape[1]:
+        found = f"has the label {low if low < 0 else high}"
+        raise DataError(what, found, f"0 to {outputs.shape[1] - 1}, as the model has outputs")
 
 
 def _copy(module: Any) -> dict[str, Any]:
@@ -353,7 +368,10 @@ def _seed(seed: int, epoch: int) -> int:
 
 def _pair(data: tuple[Any, Any], what: str) -> tuple[Any, Any]:
     torch = torch_module()
-    x, y = (torch.as_tensor(np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a) for a in data)
+    try:
+        x, y = (torch.as_tensor(np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a) for a in data)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(what, f"is no pair of arrays: {error}", "two arrays or tensors of numbers") from None
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
         raise DataError(
             what, f"has {list(x.shape)} inputs and {list(y.shape)} targets", "as many of both, one at least"
