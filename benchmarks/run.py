@@ -7,9 +7,11 @@ import sys
 
 from common import SHARED
 
-ALL = ("models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "encoded_weights", "third_party",
-       "trained")
-NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained")
+ALL = (
+    "models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "encoded_weights", "third_party",
+    "trained", "deep_compression",
+)  # fmt: skip
+NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained", "deep_compression")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

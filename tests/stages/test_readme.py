@@ -86,3 +86,15 @@ def test_figures_are_those_of_the_last_benchmark():
         expected = [found["macs"], *(m4[k] for k in ("instructions", "flash_bytes", "flash_code_bytes", "ram_bytes"))]
         expected += [m4[k] for k in ("arena_bytes", "stack_bytes")]
         assert rows[name.upper()] == " | ".join(f"{v:,}" for v in expected)
+
+
+def test_deep_compression_reaches_what_was_asked_and_what_the_readme_says():
+    results = json.loads((ROOT / "benchmarks" / "results" / "deep_compression.json").read_text())
+    said = []
+    for found in results.values():
+        smaller, error = found["float32_bytes"] / found["bytes"], 100 * (1 - found["right"] / found["test_images"])
+        assert smaller >= found["smaller_asked"] and error <= found["error_asked"]
+        assert set(found["differing"]) >= {"host", "M0+", "M4"} and not any(found["differing"].values())
+        said.append((f"{smaller:.0f}", f"{error:.2f}"))
+    (paragraph,) = [p for p in README.split("\n\n") if p.startswith("benchmarks/deep_compression.py")]
+    assert re.findall(r"(\d+) times smaller at (\d\.\d\d) %", paragraph.replace("\n", " ")) == said

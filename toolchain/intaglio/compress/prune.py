@@ -18,7 +18,7 @@ from ..graph import Graph
 from ..quantize.scales import WEIGHTED
 from ..train.module import GraphModule
 from .layers import Weights, by_layer, weights_of
-from .share import Codebook
+from .share import Shared
 
 Scope = Literal["layer", "global"]
 Sparsity = float | Mapping[str, float]
@@ -180,7 +180,7 @@ def prepared(module: GraphModule, sparsity: Sparsity, block: tuple[int, int]) ->
 
 def require_unshared(w: Weights) -> None:
     """Raises DataError for weights that have a codebook: a mask behind it would add a value of its own."""
-    if any(isinstance(step, Codebook) for step in w.steps()):
+    if any(isinstance(step, Shared) for step in w.steps()):
         raise DataError(f"layer {w.name!r}", "shares its weights already", "", "Prune before sharing")
 
 

@@ -31,7 +31,11 @@ MOST = 256
 """Entries of a codebook at most: an index is a byte."""
 
 
-class Codebook(nn.Module):  # type: ignore[misc]
+class Shared(nn.Module):  # type: ignore[misc]
+    """A parametrization that gives weights few values: the last one that they get."""
+
+
+class Codebook(Shared):
     """A parametrization that gives entries of codebooks in place of the weights.
 
     `entries` [groups, k] are the parameters; `indices`, shaped like the weights, number them group after group, each
@@ -87,25 +91,13 @@ def share(
     Raises: DataError for values out of range, a layer that does not exist, has a codebook already, or has a batch norm
         behind it; then nothing is shared.
     """
-    chosen = by_layer(module, "share, entries", entries)
-    many = {w.constant: count for w, count in by_layer(module, "share, groups", groups)}
-    simplified = simplify(module.graph)
-    made = []
-    for w, k in chosen:
-        _require(w, k, many.get(w.constant, 1))
-        folded = simplified.tensors.get(w.constant)
-        if folded is None or not np.array_equal(_data(folded), _data(module.graph.tensors[w.constant])):
-            remedy = "Share the weights of quantization_aware, or of to_module(simplify(graph))"
-            raise DataError(f"share, layer {w.name!r}", "a batch norm behind it would change its weights", "", remedy)
-        made.append((w, codebook(w.value().cpu().numpy(), k, w.axis, many.get(w.constant, 1))))
+    chosen = sharable(module, entries, groups)
+    made = [(w, codebook(w.value().cpu().numpy(), k, w.axis, many)) for w, k, many in chosen]
     errors = {}
     for w, found in made:
         before = w.value().double()
-        # The codebook takes its place: no optimizer should have it.
-        w.original().requires_grad_(False)
-        w.parametrize(found.to(before.device))
-        norm = float(before.square().mean().sqrt())
-        errors[w.name] = float((w.value().double() - before).square().mean().sqrt()) / norm if norm else 0.0
+        replace_by(w, found)
+        errors[w.name] = change(before, w.value())
     return errors
 
 
@@ -207,13 +199,45 @@ def group_of(channels: int, groups: int) -> Array:
     return np.arange(channels) * groups // channels
 
 
+# ---- what soft sharing needs as well ------------------------------------------------------------------------------
+
+
+def sharable(
+    module: GraphModule, entries: int | Mapping[str, int], groups: int | Mapping[str, int] = 1
+) -> list[tuple[Weights, int, int]]:
+    """The layers with the entries and the codebooks that each is to get. Raises DataError as `share`."""
+    chosen = by_layer(module, "share, entries", entries)
+    many = {w.constant: count for w, count in by_layer(module, "share, groups", groups)}
+    simplified = simplify(module.graph)
+    for w, k in chosen:
+        _require(w, k, many.get(w.constant, 1))
+        folded = simplified.tensors.get(w.constant)
+        if folded is None or not np.array_equal(_data(folded), _data(module.graph.tensors[w.constant])):
+            remedy = "Share the weights of quantization_aware, or of to_module(simplify(graph))"
+            raise DataError(f"share, layer {w.name!r}", "a batch norm behind it would change its weights", "", remedy)
+    return [(w, k, many.get(w.constant, 1)) for w, k in chosen]
+
+
+def replace_by(w: Weights, book: Codebook) -> None:
+    """Put a codebook in the place of the weights."""
+    # No optimizer should have what nothing reads.
+    w.original().requires_grad_(False)
+    w.parametrize(book.to(w.original().device))
+
+
+def change(before: Any, after: Any) -> float:
+    """The root of the mean square of what weights changed by, relative to that of the weights."""
+    norm = float(before.double().square().mean().sqrt())
+    return float((after.double() - before.double()).square().mean().sqrt()) / norm if norm else 0.0
+
+
 def _require(w: Weights, k: int, groups: int) -> None:
     if isinstance(k, bool) or not isinstance(k, int) or not 2 <= k <= MOST:
         raise DataError(f"share, entries of {w.name!r}", f"is {k!r}", f"a whole number, 2 to {MOST}")
     channels = w.value().shape[w.axis]
     if isinstance(groups, bool) or not isinstance(groups, int) or not 1 <= groups <= channels:
         raise DataError(f"share, groups of {w.name!r}", f"is {groups!r}", f"1 to its {channels} output channels")
-    if any(isinstance(step, Codebook) for step in w.steps()):
+    if any(isinstance(step, Shared) for step in w.steps()):
         raise DataError(f"share, layer {w.name!r}", "shares its weights already", "", "Share a layer once")
 
 

@@ -26,7 +26,7 @@ from ..quantize.simplify import simplify
 from ..quantize.weights import WeightBits
 from .float_run import as_tensors
 from .integer import constant_value, entered, run_node
-from .module import GraphModule, gathered, require_trainable
+from .module import GraphModule, gathered, require_trainable, with_values
 
 PORTION = 250
 """Samples that `integers` computes at a time."""
@@ -59,15 +59,16 @@ class QuantizedModule(GraphModule):
 
     def to_graph(self) -> Graph:
         """The quantized Graph of the current values: what `compile` takes, and what this module computes."""
-        return self._quantized()
+        return self._quantized(self.constants())
 
-    def _quantized(self) -> Graph:
+    def _quantized(self, constants: Mapping[str, Any]) -> Graph:
+        """The quantized Graph of these constants."""
         ranges = {}
         factors = self.growth.detach().double().exp().tolist()
         for name, (low, high) in zip(self.ranged, self.ranges.tolist(), strict=True):
             factor = factors[self.group[name]] if name in self.group else 1.0
             ranges[name] = (low * factor, high * factor)
-        graph = super().to_graph()
+        graph = with_values(self.graph, constants, self.grids())
         for t in graph.tensors.values():
             # Integers would hide it: the loss stays finite.
             if t.data is not None and not np.isfinite(t.data).all():
@@ -81,8 +82,10 @@ class QuantizedModule(GraphModule):
         Raises: DataError for inputs that do not fit; TrainingError when a weight is not finite any more;
             UnsupportedError when the weights have become such that no integer kernel can execute them.
         """
-        graph = self._quantized()
-        found = self._values(graph, inputs)
+        # Once: parametrizations may be random, and slow.
+        constants = self.constants()
+        graph = self._quantized(constants)
+        found = self._values(graph, constants, inputs)
         real = [y if t.dtype == "float32" else y * t.scale for y, t in zip(found, _outputs(graph), strict=True)]
         return real[0] if len(real) == 1 else tuple(real)
 
@@ -95,22 +98,22 @@ class QuantizedModule(GraphModule):
 
         Returns: one array per graph output, [n, *shape], in its dtype: integers, floats where a kept layer makes it.
         """
-        graph = self._quantized()
         tensors = as_tensors(self.graph, inputs)
-        if not len(tensors[0]):
-            return [np.zeros((0, *t.shape), DTYPES[t.dtype]) for t in _outputs(graph)]
         portions: list[list[Array]] = []
         with torch.no_grad():
+            constants = self.constants()
+            graph = self._quantized(constants)
+            if not len(tensors[0]):
+                return [np.zeros((0, *t.shape), DTYPES[t.dtype]) for t in _outputs(graph)]
             for start in range(0, len(tensors[0]), PORTION):
                 part = [x[start : start + PORTION] for x in tensors]
-                found = zip(self._values(graph, part), _outputs(graph), strict=True)
+                found = zip(self._values(graph, constants, part), _outputs(graph), strict=True)
                 portions.append([_array(y, t).reshape(len(part[0]), *t.shape) for y, t in found])
         return [np.concatenate(p) for p in zip(*portions, strict=True)]
 
-    def _values(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+    def _values(self, graph: Graph, constants: Mapping[str, Any], inputs: Sequence[Any]) -> list[Any]:
         """The outputs: integers less the zero point, or floats."""
         tensors = as_tensors(self.graph, inputs)
-        constants = self.constants()
         # Automatic mixed precision would compute the sums in fewer bits than they have.
         with torch.autocast(tensors[0].device.type, enabled=False):
             if self.batched:
