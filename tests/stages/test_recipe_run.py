@@ -296,6 +296,8 @@ def test_a_folder_of_something_else_is_not_touched():
     Path("file").write_text("x")
     with pytest.raises(OutputError, match="not a folder"):
         again("file")
+    with pytest.raises(OutputError, match="cannot be written"):
+        again("file/out")
     assert written("out") == {"precious": b"x"}
 
 

@@ -135,6 +135,21 @@ def test_gradual_pruning_keeps_what_was_pruned_before():
         run(trained(), {"do": "share", "epochs": 0}, gradual, out="b")
 
 
+def test_learned_pruning_soft_sharing_and_tied_layers():
+    for how in ("gates", "threshold"):
+        step = {"do": "gate", "density": 0.4, "how": how, "first_epochs": 4, "epochs": 2, "learning_rate": 3e-3}
+        found = run(trained(), step, out=how)
+        data = [found.graph.tensors[n.inputs[1]].data for n in found.graph.nodes if n.name in sparsity_of(trained())]
+        assert sum((d != 0).sum() for d in data) < 0.6 * sum(d.size for d in data), how
+        assert found.steps[1].measured.accuracy > 0.8
+    soft = run(trained(), {"do": "share", "entries": 8, "soft_epochs": 2, "epochs": 1}, out="soft")
+    for n in soft.graph.nodes:
+        if n.name in sparsity_of(trained()):
+            assert len(np.unique(soft.graph.tensors[n.inputs[1]].data)) <= 8
+    with pytest.raises(DataError, match=r"step 1 \(tie\).*differ"):
+        run(trained(), {"do": "tie", "layers": (HIDDEN, LOGITS)}, out="tie")
+
+
 def test_quantization_of_several_kinds():
     for how, bits in (({"weight_bits": {HIDDEN: 4}}, 4), ({"weight_bits": 4, "how": "aware", "epochs": 1}, 4)):
         graph = run(trained(), {"do": "quantize", **how}, out=f"w{len(how)}").graph

@@ -26,9 +26,9 @@ STDOUT = Path("-")
 
 
 Source = Annotated[
-    Path, typer.Argument(metavar="DIR|MODEL", help="A compiled folder, or a .tflite, .onnx or .pt2 file.")
+    Path, typer.Argument(metavar="DIR|MODEL", help="A compiled folder, or a .tflite, .onnx, .pt2 or .itg file.")
 ]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite, .onnx, .pt2 or .pt file.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite, .onnx, .pt2, .pt or .itg file.")]
 BoardName = Annotated[
     str | None,
     typer.Option("--board", metavar="BOARD", help="A name from `intaglio boards`, or a folder with a board.toml."),

@@ -141,7 +141,7 @@ def _step(plan: Recipe, number: int, graph: Graph, context: Context, test: Data 
     step, place = plan.steps[number - 1], context.folder
     kept = _kept(place)
     if kept is None:
-        place.mkdir(parents=True, exist_ok=True)
+        _make(place)
         with located(f"{plan.where}: {context.where}"):
             made = _made(place)
             if made is None:
@@ -206,12 +206,16 @@ def _open(folder: Path, identity: Mapping[str, Any], restart: bool) -> dict[str,
         return found
     if found is not None:
         _clear(folder)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(str(folder), f"cannot be written ({error.strerror})", "", "Choose another place") from error
+    _make(path.parent)
     write_file(path, _json(identity))
     return dict(identity)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(str(folder), f"cannot be written ({error.strerror})", "", "Choose another place") from error
 
 
 def _started(path: Path) -> dict[str, Any] | None:

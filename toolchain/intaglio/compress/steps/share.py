@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, model_validator
 
 from ...graph import Graph
 from .base import Context, check_layers
@@ -35,6 +35,14 @@ class Step(Taught):
     """Values that the weights of a layer take, zero included: of all layers, or by name or pattern."""
     groups: Annotated[int | dict[str, int], AfterValidator(_groups)] = 1
     """Codebooks of a layer, each for as many neighbouring output channels."""
+    soft_epochs: int = Field(default=0, ge=0)
+    """Of a training before, in which weights are drawn to their centres bit by bit (compress/soft_share.py)."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.soft_epochs and self.groups != 1:
+            raise ValueError("soft_epochs go with one codebook a layer; allowed: groups = 1")
+        return self
 
     def check(self, graph: Graph) -> None:
         for option in ("entries", "groups"):
@@ -48,12 +56,20 @@ class Step(Taught):
         from ..layers import by_layer
         from ..prune import keep_zeros
         from ..share import share
+        from ..soft_share import SoftShare, harden
 
         module = to_module(simplify(graph))
         chosen = {w.name for w, _ in by_layer(module, "entries", self.entries)}
         others = [w for w in _names(module) if w not in chosen]
         keep_zeros(module, others)
-        share(module, self.entries, groups=self.groups)
+        if self.soft_epochs:
+            schedule = SoftShare(module, self.entries)
+            train(
+                module, self, context, part="soft", teaching=self.distil, epochs=self.soft_epochs, after_step=schedule
+            )  # fmt: skip
+            harden(module)
+        else:
+            share(module, self.entries, groups=self.groups)
         train(module, self, context, teaching=self.distil)
         found: Graph = module.to_graph()
         return found

@@ -1,0 +1,26 @@
+"""`tie`: layers of one shape have one weight, trained as one and stored once."""
+
+from __future__ import annotations
+
+from ...graph import Graph
+from .base import Context, check_layers
+from .training import Taught, module_of, train
+
+
+class Step(Taught):
+    """See compress/tie.py. Batch norms are folded first."""
+
+    layers: tuple[str, ...]
+    """Two or more, by name or pattern."""
+
+    def check(self, graph: Graph) -> None:
+        check_layers(graph, "layers", self.layers)
+
+    def apply(self, graph: Graph, context: Context) -> Graph:
+        from ...quantize.simplify import simplify
+        from ..tie import tie
+
+        module = module_of(tie(simplify(graph), self.layers))
+        train(module, self, context, teaching=self.distil)
+        found: Graph = module.to_graph()
+        return found
