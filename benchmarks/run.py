@@ -7,8 +7,9 @@ import sys
 
 from common import SHARED
 
-ALL = ("models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "third_party", "trained")
-NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained")
+ALL = ("models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "third_party", "trained",
+       "post_training_size")  # fmt: skip
+NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained", "post_training_size")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:
