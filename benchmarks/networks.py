@@ -12,6 +12,8 @@ from torch import nn
 
 Images = tuple[Any, Any]
 """(float32 [n, channels, h, w], int64 [n])."""
+MEAN, DEVIATION = 0.1307, 0.3081
+"""Of the grey levels of MNIST's training images, black being 0 and white 1."""
 
 
 class LeNet5(nn.Sequential):
@@ -22,6 +24,15 @@ class LeNet5(nn.Sequential):
             nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten(), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10),
         )  # fmt: skip
+
+
+class LeNet300(nn.Sequential):
+    """LeNet-300-100: two hidden layers, 266,610 parameters (LeCun et al., 1998)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Flatten(), nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(), nn.Linear(100, 10)
+        )
 
 
 class Block(nn.Module):
@@ -80,7 +91,7 @@ def mnist(part: str) -> Images:
     """`part` is "train" (60,000) or "test" (10,000): [n, 1, 28, 28], mean 0 and deviation 1 over the training set."""
     with np.load(SHARED / "data" / "mnist.npz", allow_pickle=False) as f:
         x, y = f[f"x_{part}"], f[f"y_{part}"]
-    x = (torch.as_tensor(x).float().unsqueeze(1) / 255 - 0.1307) / 0.3081
+    x = (torch.as_tensor(x).float().unsqueeze(1) / 255 - MEAN) / DEVIATION
     return x, torch.as_tensor(y.astype(np.int64))
 
 
@@ -104,3 +115,18 @@ def flipped_and_shifted(x: Any) -> Any:
     rows = torch.randint(0, 9, (n, 1)) + torch.arange(h)
     columns = torch.randint(0, 9, (n, 1)) + torch.arange(w)
     return x[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def written_otherwise(x: Any, pixels: float = 2.0, degrees: float = 10.0, stretch: float = 0.1) -> Any:
+    """Each image of a batch of MNIST, [n, 1, h, w] or [n, h, w, 1], shifted, turned and stretched by up to so much."""
+    n, black = len(x), -MEAN / DEVIATION
+    images = x.reshape(n, 1, 28, 28)
+    shift = 2 * pixels / 28  # an image is 2 wide
+    some = torch.rand(5, n) * 2 - 1
+    angle = some[0] * degrees * torch.pi / 180
+    across, down = 1 + some[1] * stretch, 1 + some[2] * stretch
+    cos, sin = angle.cos(), angle.sin()
+    rows = torch.stack([across * cos, -sin, some[3] * shift, sin, down * cos, some[4] * shift], 1)
+    grid = nn.functional.affine_grid(rows.view(n, 2, 3), list(images.shape), align_corners=False)
+    # What lies outside is 0.
+    return (nn.functional.grid_sample(images - black, grid, align_corners=False) + black).reshape(x.shape)

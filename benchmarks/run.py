@@ -7,9 +7,11 @@ import sys
 
 from common import SHARED
 
-ALL = ("models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "third_party", "trained",
-       "post_training_size")  # fmt: skip
-NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained", "post_training_size")
+ALL = (
+    "models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "encoded_weights", "third_party",
+    "trained", "deep_compression", "post_training_size",
+)  # fmt: skip
+NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained", "deep_compression", "post_training_size")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

@@ -16,12 +16,18 @@ THREADS = 2
 """Sums depend on how many threads make them: the figures are repeatable with as many."""
 SEED = 1
 LENET = Settings(epochs=15, batch=128, learning_rate=1e-3, optimizer="adam", seed=SEED)
+LENET300 = Settings(epochs=15, batch=128, learning_rate=1e-3, optimizer="adam", seed=SEED)
 RESNET = Settings(
     epochs=30, batch=128, learning_rate=0.1, optimizer="sgd", momentum=0.9, weight_decay=5e-4, warmup=0.1, seed=SEED
 )
 MOBILENET = Settings(
     epochs=30, batch=128, learning_rate=0.1, optimizer="sgd", momentum=0.9, weight_decay=2e-4, warmup=0.1, seed=SEED
 )
+
+
+def lenet300() -> Any:
+    """LeNet-300-100 on MNIST, in eval mode."""
+    return _trained("lenet300", networks.LeNet300, networks.mnist, LENET300, networks.written_otherwise, threads=1)
 
 
 def lenet5() -> Any:
@@ -52,7 +58,8 @@ def _trained(name: str, make: Any, data: Any, settings: Settings, augment: Any =
 
 
 NETWORKS = {
-    "lenet5": (lenet5, networks.mnist), "resnet8": (resnet8, networks.cifar), "mobilenet": (mobilenet, networks.cifar)
+    "lenet300": (lenet300, networks.mnist), "lenet5": (lenet5, networks.mnist), "resnet8": (resnet8, networks.cifar),
+    "mobilenet": (mobilenet, networks.cifar),
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from test_encoded_weights import conv2d, of_each_4, product, with_weights
 
 from intaglio import assets, interpret, pipeline
 from intaglio.errors import DataError
-from intaglio.graph import Graph, Node, Quant
-from intaglio.lower.choose_encodings import Layer, Option, choose_encodings, options, smallest
+from intaglio.graph import Graph, Node, Quant, verify
+from intaglio.lower.choose_encodings import Layer, Option, best, choose_encodings, options, ram_bytes
 from intaglio.lower.encoding_costs import code_bytes
 from intaglio.lower.encodings import names
 from intaglio.manifest import FILE, Manifest
+from intaglio.ops.max_pool2d import MaxPool2D
 
 
 def chain(*weights):
@@ -79,28 +80,79 @@ def test_code_is_not_worth_a_few_weights():
     assert choose_encodings(graph, "size").tensors["w"].encoding == ""
 
 
-def test_no_choice_is_smaller():
-    """Against all combinations, with made-up bytes."""
+@pytest.mark.parametrize("preference", ["size", "balanced", "speed"])
+def test_no_choice_is_better(preference):
+    """Against all combinations, with made-up figures."""
     rng = np.random.default_rng(1)
     kernels = ["conv2d", "conv2d_huffman", "conv2d_sparse", "fully_connected", "fully_connected_huffman"]
 
-    def total(found):
-        used = set().union(*(o.kernels for o in found))
-        return sum(o.flash_bytes for o in found) + sum(map(code_bytes, used))
+    def flash(found):
+        return sum(o.flash_bytes for o in found) + sum(map(code_bytes, set().union(*(o.kernels for o in found))))
+
+    def total(found, dense):
+        instructions = sum(o.instructions for o in found)
+        if preference != "balanced":
+            return (flash(found), instructions) if preference == "size" else (instructions, flash(found))
+        ram = sum(o.ram_bytes for o in found) / 700
+        return flash(found) / flash(dense) + instructions / sum(o.instructions for o in dense) + ram
 
     for _ in range(30):
         layers = []
         for i in range(5):
             some = rng.choice(len(kernels), rng.integers(1, 4), replace=False)
+            figures = [rng.integers(low, high, len(some)) for low, high in ((0, 3000), (0, 300), (1, 5000))]
             made = [
-                Option(str(k), int(rng.integers(0, 3000)), 0, frozenset({kernels[k], *rng.choice(kernels, 1)}))
-                for k in some
+                Option(str(k), int(f), int(r), int(n), frozenset({kernels[k], *rng.choice(kernels, 1)}))
+                for k, f, r, n in zip(some, *figures, strict=True)
             ]
             layers.append(Layer((str(i),), (str(i),), tuple(made)))
-        best = min(itertools.product(*(layer.options for layer in layers)), key=total)
-        found = smallest(layers)
+        dense = [layer.options[0] for layer in layers]
+        least = min(total(found, dense) for found in itertools.product(*(layer.options for layer in layers)))
+        found = best(layers, preference, 700)
         assert all(o in layer.options for o, layer in zip(found, layers, strict=True))
-        assert total(found) == total(best)
+        assert total(found, dense) == pytest.approx(least)
+
+
+def test_preferences_differ():
+    """Most zeros: bytes by an entropy code, instructions by relative indices, which need no decoding."""
+    graph = chain(sparse(np.random.default_rng(1), 200, 700, 0.1, (-3, -2, -1, 1, 2, 3)))
+    size, balanced, speed = (choose_encodings(graph, p).tensors["w0"].encoding for p in ("size", "balanced", "speed"))
+    assert size in ("huffman", "tans") and speed == "relative" and balanced == "relative"
+    by_name = {o.encoding: o for o in options(graph)[0].options}
+    assert by_name[size].flash_bytes < by_name[speed].flash_bytes < by_name[""].flash_bytes
+    assert by_name[speed].instructions < by_name[""].instructions
+
+
+def test_ram_is_how_much_the_arena_grows():
+    """A filter's scratch is free where another layer needs more than it and its layer together."""
+    rng = np.random.default_rng(1)
+    big = conv2d((12, 12), 24, 8, (3, 3), (1, 1), (1, 1), (1, 1, 1, 1), 1, rng)
+    first = big.nodes[0]
+    w, w2 = big.tensors["w"], const("w2", np.ones((4, 3, 3, 8), np.int8), Quant((0.01,), (0,)))
+    y2 = act(rng, "y2", (1, 4, 4, 4), scale=1.0)
+    mid = replace(big.tensors["y"], name="mid")
+    pool = replace(act(rng, "pool", (1, 4, 4, 8)), quant=mid.quant)
+    ones = const("w", np.ones(w.shape, np.int8), w.quant)
+    nodes = (
+        replace(first, outputs=("mid",)),
+        Node("pool", MaxPool2D((3, 3), (3, 3)), ("mid",), ("pool",)),
+        Node("second", first.op, ("pool", "w2"), ("y2",)),
+    )
+    graph = Graph(
+        "case", nodes, {"x": big.tensors["x"], "w": ones, "mid": mid, "pool": pool, "w2": w2, "y2": y2}, ("x",), ("y2",)
+    )
+    verify(graph, "quantized")
+    before = pipeline.compile_graph(graph, "host")
+    for layer, grown in zip(options(graph), (3 * 3 * 24 - 4 * 4 * 8, 0), strict=True):
+        for option in layer.options:
+            if option.encoding not in ("", "tans"):
+                assert option.ram_bytes == grown, option
+        w = layer.tensors[0]
+        changed = {**graph.tensors, w: replace(graph.tensors[w], encoding="huffman")}
+        after = pipeline.compile_graph(replace(graph, tensors=changed), "host")
+        a, b = (Manifest.model_validate_json(f[FILE]).arena_bytes for f in (before, after))
+        assert b - a == grown
+    assert ram_bytes(graph) == 12 * 12 * (24 + 8) + 4 * 4 * (8 + 4)
 
 
 def test_equal_weights_are_stored_once():

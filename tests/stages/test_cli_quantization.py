@@ -55,6 +55,8 @@ def test_quantize_keeps_layers_in_float():
     [layer] = (n.name for n in tiny_models.floats().nodes)
     ok("quantize", "floats.tflite", "--calibrate", "floats.npz", "-o", "q.tflite", "--keep-float", layer, "--report")
     assert json.loads(ok("inspect", "q.tflite", "--json"))["kind"] == "float"
+    assert "The outputs have" in ok("quantize", "floats.tflite", "--calibrate", "floats.npz", "--report")
+    assert "-o: is missing" in fails("quantize", "floats.tflite", "--calibrate", "floats.npz")
 
 
 @need_torch

@@ -459,6 +459,8 @@ def test_refused(small):
     with pytest.raises(DataError, match="has the shape"):
         qat(torch.zeros(2, 8, 8, 3))
     assert torch.equal(qat(patterns(2)[0].numpy()), qat(patterns(2)[0]))
+    with pytest.raises(DataError, match="holds NaN"):
+        qat(torch.full((1, 8, 8, 1), float("nan")))
     with torch.no_grad():
         next(qat.layers.parameters())[0] = float("nan")
     with pytest.raises(TrainingError, match="NaN"):
@@ -487,6 +489,16 @@ def test_digits_reach_the_float_accuracy(monkeypatch):
     [found] = qat.eval().integers(images)
     accuracy = float((found.reshape(len(y_test), -1).argmax(1) == y_test).mean())
     assert accuracy >= digits.float_accuracy(module, (x_test, y_test)) - 0.002
+
+
+def test_pixels_are_numbers_and_bytes_of_the_input_are_bytes(small):
+    pixels = np.random.default_rng(0).integers(0, 200, (5, 8, 8, 1)).astype(np.uint8)
+    qat = quantization_aware(small, pixels.astype(np.float32))
+    [want] = qat.integers(pixels.astype(np.float64))
+    port = package.ports(to_graph(qat))[0][0]
+    for x in (pixels, pixels.astype(np.int64), arrays.quantize(pixels.astype(np.float32), port)):
+        assert (qat.integers(x)[0] == want).all(), x.dtype
+    assert qat.integers(pixels[:0])[0].shape == (0, *want.shape[1:])
 
 
 def test_two_inputs_and_a_graph_that_moves_the_batch():

@@ -14,6 +14,8 @@ from test_generated_c import tiny, write
 
 import intaglio
 from intaglio import arrays, interpret, package, pipeline, train
+from intaglio.compress import recipe
+from intaglio.compress.steps import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -58,6 +60,15 @@ def test_training_example_runs(tmp_path, monkeypatch):
     assert (untrained != names["q"]).any()
 
 
+def test_recipe_is_one():
+    (example,) = blocks("toml")
+    assert [step.do for step in recipe.parse(example).steps] == ["prune", "quantize"]
+    steps = re.search(r"^Steps: (.*?);", README, re.M | re.S)
+    assert steps and sorted(re.findall("`(.*?)`", steps[1])) == sorted(kinds())
+    named = re.search(r"one of the package \((.*?)\)", README, re.S)
+    assert named and sorted(re.findall("`(.*?)`", named[1])) == recipe.names()
+
+
 def test_commands_exist():
     used = set(re.findall(r"^intaglio (\w+)", "\n".join(blocks("")), re.M))
     assert {"inspect", "compile", "run", "profile", "doctor"} <= used
@@ -75,3 +86,15 @@ def test_figures_are_those_of_the_last_benchmark():
         expected = [found["macs"], *(m4[k] for k in ("instructions", "flash_bytes", "flash_code_bytes", "ram_bytes"))]
         expected += [m4[k] for k in ("arena_bytes", "stack_bytes")]
         assert rows[name.upper()] == " | ".join(f"{v:,}" for v in expected)
+
+
+def test_deep_compression_reaches_what_was_asked_and_what_the_readme_says():
+    results = json.loads((ROOT / "benchmarks" / "results" / "deep_compression.json").read_text())
+    said = []
+    for found in results.values():
+        smaller, error = found["float32_bytes"] / found["bytes"], 100 * (1 - found["right"] / found["test_images"])
+        assert smaller >= found["smaller_asked"] and error <= found["error_asked"]
+        assert set(found["differing"]) >= {"host", "M0+", "M4"} and not any(found["differing"].values())
+        said.append((f"{smaller:.0f}", f"{error:.2f}"))
+    (paragraph,) = [p for p in README.split("\n\n") if p.startswith("benchmarks/deep_compression.py")]
+    assert re.findall(r"(\d+) times smaller at (\d\.\d\d) %", paragraph.replace("\n", " ")) == said

@@ -12,7 +12,7 @@ from torch import nn
 from intaglio import to_int8
 from intaglio.compress.layers import weights_of
 from intaglio.compress.prune import keep_zeros, prune
-from intaglio.compress.share import MOST, codebook, group_of, k_means, nearest, share
+from intaglio.compress.share import MOST, codebook, group_of, k_means, keep_codebooks, nearest, share
 from intaglio.errors import DataError
 from intaglio.frontends import torch as frontend
 from intaglio.graph import verify
@@ -254,3 +254,24 @@ def test_batch_norms_are_folded_first():
         share(module, 8)
     assert set(share(module, {"linear*": 8})) == {HIDDEN, LOGITS}
     assert len(share(to_module(simplify(graph)), 8)) == 4
+
+
+def test_a_graph_of_shared_weights_trains_on_as_one():
+    first = to_module(trained())
+    prune(first, {HIDDEN: 0.5})
+    share(first, {CONV: 12, HIDDEN: 8, LOGITS: 4}, groups={CONV: 2})
+    graph = to_graph(first)
+    module = to_module(graph)
+    found = keep_codebooks(module)
+    assert found in ({CONV: k, HIDDEN: 8, LOGITS: 4} for k in (12, 13))  # 13 where an entry of one group is 0
+    for w in weights_of(module):
+        was = graph.tensors[w.constant].data
+        assert np.abs(w.value().numpy() - was).max() <= 1e-6 * np.abs(was).max()
+    fit(module, digits()[0], Settings(1, 64, 0.01), progress=False)
+    found = to_graph(module)
+    for w in weights_of(module):
+        now, was = found.tensors[w.constant].data, graph.tensors[w.constant].data
+        assert not np.array_equal(now, was)
+        if w.name != DEPTHWISE:
+            assert ((now == 0) == (was == 0)).all() and len(np.unique(now)) == len(np.unique(was))
+    assert keep_codebooks(to_module(trained())) == {}

@@ -102,11 +102,19 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     assert place.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04", b"\x80\x04c__builtin__\neval\n."])
+@pytest.mark.parametrize("content", [b"", b"junk", b"no checkpoint", b"PK\x03\x04", b"\x80\x04c__builtin__\neval\n."])
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     place = tmp_path / "run.pt"
     place.write_bytes(content)
     with pytest.raises(TrainingError, match="cannot be read as a checkpoint"):
+        fit(network(), samples(), Settings(1), checkpoint=place, progress=False)
+
+
+@pytest.mark.parametrize("content", [{}, {"version": 1}, {"version": 1, "settings": {}, "module": {}}, []])
+def test_a_checkpoint_that_lacks_something_is_refused(tmp_path: Path, content: Any) -> None:
+    place = tmp_path / "run.pt"
+    torch.save(content, place)
+    with pytest.raises(TrainingError, match="no checkpoint of this version"):
         fit(network(), samples(), Settings(1), checkpoint=place, progress=False)
 
 
@@ -200,6 +208,13 @@ def test_data_that_does_not_fit_together() -> None:
     x, y = samples()
     with pytest.raises(DataError, match="training data"):
         fit(network(), (x, y[:5]), Settings(1), progress=False)
+    with pytest.raises(DataError, match=r"has the label 3.*0 to 2"):
+        fit(network(), (x, y + 1), Settings(1), progress=False)
+    with pytest.raises(DataError, match=r"evaluation data.*has the label -1"):
+        evaluate(network(), (x, y.astype(int) - 1))
+    for targets in (None, ["a"] * len(x)):
+        with pytest.raises(DataError, match="no pair of arrays"):
+            fit(network(), (x, targets), Settings(1), progress=False)
     with pytest.raises(DataError, match="at least one"):
         fit(network(), [], Settings(1), progress=False)
     with pytest.raises(DataError, match="batch 0"):
@@ -230,3 +245,22 @@ def test_a_penalty_is_part_of_the_loss_but_not_of_the_figures() -> None:
     assert parts == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
     with pytest.raises(TrainingError, match="nan"):
         fit(network(), samples(), Settings(1), penalty=lambda m, part: m[0].weight.sum() * float("nan"), progress=False)
+
+
+def test_before_each_step_the_part_that_is_done_is_told(tmp_path: Path) -> None:
+    order: list[tuple[str, float]] = []
+    settings = Settings(2, 100)
+    fit(
+        network(), samples(), settings, progress=False, checkpoint=tmp_path / "run.pt",
+        before_step=lambda part: order.append(("before", round(part, 6))),
+        after_step=lambda part: order.append(("after", round(part, 6))),
+    )  # fmt: skip
+    parts = [round(k / 6, 6) for k in range(7)]
+    assert order == [(when, parts[k + (when == "after")]) for k in range(6) for when in ("before", "after")]
+
+
+def test_what_the_bar_says_can_go_elsewhere() -> None:
+    said: list[tuple[str, float, float]] = []
+    epochs = fit(network(), samples(), Settings(3, 100), progress=lambda *line: said.append(line))
+    assert said[-1] == (f"epoch 3/3, loss {epochs[-1].loss:.4f}, accuracy {epochs[-1].accuracy:.2%}", 3, 3)
+    assert len(said) >= 3 and [done for _, done, _ in said] == sorted(done for _, done, _ in said)

@@ -102,6 +102,7 @@ def test_it_compiles_and_runs(python, tmp_path):
         ("compile", "m.tflite", "--board", M4, "-o", "out"),
         ("run", "out", "--inputs", "x.npz", "--outputs", "y.npz"),
         ("profile", "out", "--json", "report.json"),
+        ("compress", "m.tflite", "--recipe", "lossless", "-o", "reduced"),
     ):
         done = run(python, tmp_path, "-m", "intaglio", *verb)
         assert done.returncode == 0, done.stderr

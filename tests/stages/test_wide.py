@@ -229,9 +229,12 @@ def test_operators_of_int8_alone_are_refused_by_name(name):
 @pytest.mark.parametrize("weight_bits", [4, 2])
 def test_weights_of_few_bits_are_refused_by_name(weight_bits):
     """No runtime has them beside int16 activations."""
+    with pytest.raises(DataError, match=f"weight_bits: are {weight_bits} with activation_bits 16"):
+        post_training(network(), X, activation_bits=16, weight_bits={"*": 8, "conv2d*": weight_bits})
+    graph = simplify(network())
     said = f"weights have {weight_bits} bits and its activations 16"
     with pytest.raises(UnsupportedError, match=said) as caught:
-        post_training(network(), X, activation_bits=16, weight_bits=weight_bits)
+        quantize(graph, calibrate(graph, X), activation_bits=16, weight_bits=weight_bits)
     assert [p.split(" (")[0] for p in caught.value.problems] == ["conv2d", "conv2d", "fully_connected"]
 
 

@@ -140,6 +140,7 @@ ZOO = {
     "permute_free": (Fn(lambda m, x: m.l(m.c(x).permute(0, 2, 3, 1)), c=conv(3, 4, 1), l=nn.Linear(4, 5)), IMAGE),
     "tokens": (Fn(lambda m, x: m.l(m.c(x).flatten(2).transpose(1, 2)), c=conv(3, 4, 2, 2), l=nn.Linear(4, 5)), IMAGE),
     "squeeze": (Fn(lambda m, x: x.mean((2, 3), keepdim=True).squeeze(-1).squeeze(-1).unsqueeze(1)), IMAGE),
+    "rows": (Fn(lambda m, x: m.l(x.reshape(-1, 3)).reshape(-1, 4, 5), l=nn.Linear(3, 5)), (4, 3)),
     "linear_to_map": (Fn(lambda m, x: m.c(m.l(x).view(-1, 8, 1, 1)), l=nn.Linear(5, 8), c=conv(8, 3, 1)), (5,)),
     "arithmetic": (Fn(lambda m, x: (2 - x * 0.5) / 3 + x * m.v - (x - 1) * -1.5 + torch.add(x, x, alpha=2),
                       v=nn.Parameter(torch.randn(3, 1, 1))), IMAGE),

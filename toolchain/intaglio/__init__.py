@@ -3,7 +3,8 @@ byte-exact in integers.
 
 The public API: the verbs of the command line as functions. `model` is a .tflite, .onnx or .pt2 file, a folder
 that `compile` wrote, or a Graph; `board` is a name from `intaglio boards` or a folder with a board.toml. Bad input
-raises IntaglioError. What takes long or needs a package is imported when it is called.
+raises IntaglioError. What takes long or needs a package is imported when it is called. `intaglio.compress(model,
+recipe, train, test, out)` is compress/recipe_run.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import compress
 from .errors import IntaglioError
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     Model = str | os.PathLike[str] | Graph
 
 __all__ = [
-    "IntaglioError", "compile", "evaluate", "export", "from_torch", "inspect", "load", "measure", "run", "to_int8",
-    "version",
+    "IntaglioError", "compile", "compress", "evaluate", "export", "from_torch", "inspect", "load", "measure", "run",
+    "to_int8", "version",
 ]  # fmt: skip
 
 

@@ -79,3 +79,7 @@ class OutputError(IntaglioError):
 
 class TrainingError(IntaglioError):
     """Training cannot go on: the loss is not finite, or a checkpoint belongs to another run."""
+
+
+class RecipeError(IntaglioError):
+    """A recipe has an unknown step or key, an impossible value, or steps in an order that cannot be."""

@@ -25,7 +25,7 @@ INT_RANGE: dict[str, tuple[int, int]] = {
 DTYPES: dict[str, np.dtype[Any]] = {n: np.dtype(n) for n in ("float32", *INT_RANGE)}
 PACKED_BITS = (4, 2)
 Array = np.ndarray[Any, np.dtype[Any]]
-Preference = Literal["dense", "size"]
+Preference = Literal["dense", "size", "balanced", "speed"]
 """What storing weights is to be good for: see lower/choose_encodings.py."""
 Stage = Literal["float", "quantized", "lowered", "planned"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import graph_file
 from .emit.c import emit
 from .errors import DataError, ModelError
 from .graph import Graph, Preference, float_model, verify
@@ -45,6 +46,8 @@ def read(path: Path | str, module: ModuleOf | None = None) -> Graph:
         from .frontends import torch_pt2
 
         return torch_pt2.load(path)
+    if suffix == graph_file.SUFFIX:
+        return graph_file.load(path)
     if suffix in STATE_DICTS:
         from .frontends import torch_state
 
@@ -53,7 +56,7 @@ def read(path: Path | str, module: ModuleOf | None = None) -> Graph:
             raise ModelError(str(path), "holds weights, and not what is computed with them", "", remedy)
         return torch_state.load(path, *module)
     if suffix != ".tflite":
-        allowed = ".tflite, .onnx, .pt2, or .pt with its module"
+        allowed = ".tflite, .onnx, .pt2, .itg, or .pt with its module"
         raise ModelError(str(path), f"has the extension {suffix!r}" if suffix else "has no extension", allowed)
     from .frontends import tflite
 
@@ -71,12 +74,17 @@ def lower(graph: Graph, weights: Preference = "dense") -> Graph:
 
     `weights` says how flash holds them: see lower/choose_encodings.py.
     """
+    graph = verify(choose_encodings(reduced(graph), weights), "quantized")
+    return verify(attach_calls(graph), "lowered")
+
+
+def reduced(graph: Graph) -> Graph:
+    """A quantized or float Graph -> what of it is computed on the device, before anything is chosen for it."""
     graph = require_executable(executable(graph))
     verify(graph, "quantized")
     for pass_ in (dead_code, fold_constants, own_outputs):
         graph = verify(pass_(graph), "quantized")
-    graph = verify(choose_encodings(graph, weights), "quantized")
-    return verify(attach_calls(graph), "lowered")
+    return graph
 
 
 def compile_graph(

@@ -42,17 +42,20 @@ static inline void itg_codebook_end_row(itg_codebook *d)
 /* The next row: int8 [length] */
 static inline void itg_codebook_row(itg_codebook *d, int8_t *row, int32_t length)
 {
+    const int8_t *const values = d->values;
+    const int32_t bits = d->bits;
+    itg_bits in = d->in;
     while (length > 0) {
         const int32_t run = length < d->run ? length : d->run;
-        itg_bits_fill(&d->in);
-        uint32_t window = d->in.bits;
+        itg_bits_fill(&in);
+        in.left -= run * bits;
         for (const int8_t *const end = row + run; row != end; row++) {
-            *row = d->values[window >> (32 - d->bits)];
-            window <<= d->bits;
+            *row = values[in.bits >> (32 - bits)];
+            in.bits <<= bits;
         }
-        itg_bits_skip(&d->in, run * d->bits);
         length -= run;
     }
+    d->in = in;
     itg_codebook_end_row(d);
 }
 

@@ -12,18 +12,21 @@ void itg_fully_connected_codebook(const int8_t *in, const uint8_t *tables, const
     const int32_t in_offset = p->in_offset;
     itg_codebook d;
     itg_codebook_begin(&d, tables, stream);
+    const int32_t bits = d.bits;
+    const int32_t most = d.run;
+    itg_bits indices = d.in;
     for (int32_t oc = 0; oc < p->out_c; oc++) {
+        const int8_t *const values = d.values;
         const int8_t *x = in;
         int32_t sum = bias != NULL ? bias[oc] : 0;
         for (int32_t left = p->in_c; left > 0;) {
-            const int32_t run = left < d.run ? left : d.run;
-            itg_bits_fill(&d.in);
-            uint32_t window = d.in.bits;
+            const int32_t run = left < most ? left : most;
+            itg_bits_fill(&indices);
+            indices.left -= run * bits;
             for (const int8_t *const end = x + run; x != end; x++) {
-                sum += d.values[window >> (32 - d.bits)] * (*x + in_offset);
-                window <<= d.bits;
+                sum += values[indices.bits >> (32 - bits)] * (*x + in_offset);
+                indices.bits <<= bits;
             }
-            itg_bits_skip(&d.in, run * d.bits);
             left -= run;
         }
         itg_codebook_end_row(&d);

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from ..errors import IntaglioError
 from .compile import compile_
+from .compress import compress
 from .doctor import doctor
 from .evaluate import evaluate
 from .export import export
@@ -77,6 +78,7 @@ def _options(
 app.command()(inspect)
 app.command("compile")(compile_)
 app.command()(quantize)
+app.command()(compress)
 app.command()(run)
 app.command()(evaluate)
 app.command()(profile)

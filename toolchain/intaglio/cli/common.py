@@ -69,8 +69,10 @@ Lossless = Annotated[
     bool, typer.Option("--lossless", help="Remove constant, repeated and unread channels; every output byte stays.")
 ]
 Weights = Annotated[
-    Literal["dense", "size"] | None,
-    typer.Option("--weights", help="How flash holds weights: as they are, or compressed; every output byte stays."),
+    Literal["dense", "size", "balanced", "speed"] | None,
+    typer.Option(
+        "--weights", help="How flash holds weights: as they are, or for each layer what serves best; no output changes."
+    ),
 ]
 Timeout = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Kill a run that takes longer than this.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from . import common
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..stored_weights import StoredWeights
     from ..summary import Summary, TensorSummary
 
 
@@ -18,16 +20,24 @@ def inspect(
     model: common.Source,
     module: common.Module = None,
     example: common.Example = None,
+    encodings: Annotated[
+        bool, typer.Option("--encodings", help="What each way to store the weights of each layer takes (--weights).")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Operators, shapes, MACs, parameters and quantization of a model, and what is unsupported and why."""
     from ..errors import UnsupportedError
     from ..package import read
+    from ..stored_weights import stored_weights
     from ..summary import summarize
 
-    summary = summarize(read(model, common.module_of(module, example)))
+    graph = read(model, common.module_of(module, example))
+    summary = summarize(graph)
+    stored = stored_weights(graph) if encodings and not summary.problems else []
     if json:
-        common.print_json(summary.to_dict())
+        common.print_json(summary.to_dict() | ({"encodings": [asdict(s) for s in stored]} if encodings else {}))
+    elif encodings and not summary.problems:
+        common.console().print(_encodings(summary.model, stored))
     else:
         out = common.console()
         out.print(_layers(summary), "")
@@ -35,6 +45,23 @@ def inspect(
         out.print(_totals(summary))
     if summary.problems:
         raise UnsupportedError(str(model), summary.problems, "`intaglio ops` lists what is supported")
+
+
+def _encodings(model: str, stored: list[StoredWeights]) -> Table:
+    caption = "instructions: estimated for the Cortex-M4; flash: with tables, without code, which all layers share"
+    table = common.table(
+        model, ("layer", "left"), ("encoding", "name"), ("flash", "right"), ("instructions", "right"),
+        ("more RAM", "right"), ("--weights", "left"), caption=caption,
+    )  # fmt: skip
+    for layer in stored:
+        for i, way in enumerate(layer.ways):
+            table.add_row(
+                layer.name if i == 0 else "", way.encoding, f"{way.flash_bytes:,}",
+                f"{way.instructions_estimated:,}", f"{way.ram_bytes:,}", ", ".join(way.chosen),
+            )  # fmt: skip
+    if not stored:
+        table.add_row("no layer with int8 weights and activations")
+    return table
 
 
 def _layers(s: Summary) -> Table:

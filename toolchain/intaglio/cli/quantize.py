@@ -22,7 +22,10 @@ def quantize(
     calibrate: Annotated[
         Path, typer.Option("--calibrate", metavar="X.npz", help=r"Representative floats \[n, ...], by name or `x`.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.tflite", help="The quantized model to write.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="OUT.tflite", help="The quantized model to write; --report does without."),
+    ] = None,
     method: common.CalibrationMethod = None,
     keep_float: common.KeepFloat = None,
     weight_bits: common.WeightBits = None,
@@ -65,6 +68,8 @@ def quantize(
     from ..quantize.post_training import post_training
     from .budget import bits_within, require_alone
 
+    if out is None and not report and json is None:
+        raise DataError("-o", "is missing", "", "Name the .tflite to write, or ask for --report")
     compared: QuantizationReport | None = None
     with common.steps() as say:
         graph = package.load(model, say=say, module=common.module_of(module, example))
@@ -88,11 +93,12 @@ def quantize(
         say("quantizing")
         found = made(chosen)
         written = package.reduced(found, borders=False) if lossless else found
-        data = write(written)
+        data = write(written) if out is not None else b""
         if report or json is not None:
             say("comparing floats and integers")
             compared = _compare(graph, found, arrays, equalize)
-    files.write_file(out, data, keep=common.given(model, calibrate, test))
+    if out is not None:
+        files.write_file(out, data, keep=common.given(model, calibrate, test))
     text = common.json_text(compared.to_dict()) if compared is not None else ""
     if json is not None and json != common.STDOUT:
         files.write_file(json, text.encode(), keep=common.given(model, calibrate, test, out))
@@ -105,7 +111,8 @@ def quantize(
         _summary(compared)
     if isinstance(chosen, dict):
         console.print("Bits of weights: " + ", ".join(f"{name} {bits}" for name, bits in chosen.items()))
-    console.print(f"{out}: {len(written.nodes)} operators, {len(data):,} bytes")
+    if out is not None:
+        console.print(f"{out}: {len(written.nodes)} operators, {len(data):,} bytes")
 
 
 def _compare(graph: Graph, quantized: Graph, arrays: dict[str, Array], equalized: bool) -> QuantizationReport:

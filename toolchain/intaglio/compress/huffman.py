@@ -28,6 +28,7 @@ from .nonzeros import (
     gap_histogram,
     histogram,
     join,
+    smallest,
     tokens,
     ways,
     write_bits,
@@ -92,8 +93,7 @@ def code_lengths(counts: list[int], limit: int) -> list[int]:
 
 def encode(weights: Array) -> Coded:
     """int8 [rows][columns] -> the smallest of what this code makes of it."""
-    found = (_encode(gaps, values, (weights.shape[0], weights.shape[1])) for gaps, values in ways(weights))
-    return min(found, key=lambda coded: coded.nbytes)
+    return smallest([_encode(gaps, values, (weights.shape[0], weights.shape[1])) for gaps, values in ways(weights)])
 
 
 def decode(coded: Coded) -> Array:

@@ -8,7 +8,7 @@ with a mark (`Quant`), which quantization keeps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..errors import DataError
 from ..graph import Array, Quant
 from ..quantize.simplify import simplify
 from ..train.module import GraphModule
-from .layers import Weights, by_layer
+from .layers import Weights, by_layer, weights_of
 
 STEPS = 127
 """The largest entry of a codebook is so many steps of its grid."""
@@ -99,6 +99,44 @@ def share(
         replace_by(w, found)
         errors[w.name] = change(before, w.value())
     return errors
+
+
+def keep_codebooks(module: GraphModule) -> dict[str, int]:
+    """Give layers whose weights the graph says to be shared their codebooks again: they stay so while it trains.
+
+    Args:
+        module: of `to_module` or `quantization_aware`, made of a graph that a module with codebooks gave; changed in
+            place.
+
+    Returns: the entries of each layer that has them; others are left alone.
+    """
+    entries, groups = {}, {}
+    for w in weights_of(module):
+        quant = module.graph.tensors[w.constant].quant
+        if quant is None or quant.bits != 8:
+            continue
+        rows = np.moveaxis(w.value().cpu().numpy(), w.axis, 0)
+        groups[w.name] = _groups_of(quant.scale, len(rows))
+        owner = group_of(len(rows), groups[w.name])
+        parts = [rows[owner == g] for g in range(groups[w.name])]
+        # A zero takes an entry of every group, wherever it is.
+        most = max(len(np.unique(part[part != 0])) for part in parts) + int((rows == 0).any())
+        entries[w.name] = max(2, most)
+    if entries:
+        share(module, entries, groups=groups)
+    return entries
+
+
+def _groups_of(scales: Sequence[float], channels: int) -> int:
+    """The least number of groups within each of which all channels have one scale."""
+    if len(scales) == 1:
+        return 1
+    every = np.asarray(scales)
+    for groups in range(1, channels):
+        owner = group_of(channels, groups)
+        if all(len(np.unique(every[owner == g])) == 1 for g in range(groups)):
+            return groups
+    return channels
 
 
 def codebook(weights: Array, k: int, axis: int, groups: int = 1) -> Codebook:

@@ -34,6 +34,7 @@ from .nonzeros import (
     gap_histogram,
     histogram,
     join,
+    smallest,
     tokens,
     ways,
     write_bits,
@@ -59,8 +60,7 @@ class _Plan:
 
 def encode(weights: Array) -> Coded:
     """int8 [rows][columns] -> the smallest of what this code makes of it, with the smaller tables if nearly so."""
-    found = (_encode(gaps, values, (weights.shape[0], weights.shape[1])) for gaps, values in ways(weights))
-    return min(found, key=lambda coded: coded.nbytes)
+    return smallest([_encode(gaps, values, (weights.shape[0], weights.shape[1])) for gaps, values in ways(weights)])
 
 
 def decode(coded: Coded) -> Array:

@@ -2,8 +2,8 @@
 
 Operator sets 11 to 22. onnx_file.py reads the file and believes nothing; onnx_ops.py, onnx_conv.py and onnx_quant.py
 translate operators; onnx_fold.py computes what rests on constants and shapes alone. Layouts change once, at the door,
-as for PyTorch: a 4-D input (n, c, h, w) of the model is an input [1][h][w][c] of the Graph, and so are 4-D outputs;
-see layout.py.
+as for PyTorch: a 4-D input (n, c, h, w) of the model is an input [1][h][w][c] of the Graph, and so are 4-D outputs but
+for those that come to lie in the model's own order; see layout.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .onnx_file import DAMAGE, MAX_BYTES, Foreign, OnnxInput, OnnxModel, OnnxNod
 from .onnx_fold import fold
 from .onnx_idioms import DOMAIN, with_idioms
 from .onnx_ops import OnnxCall
-from .onnx_quant import FLOAT, MOVES, Codes
+from .onnx_quant import FLOAT, MOVES, Codes, merge_copies
 from .reading import model_bytes
 from .tflite import MAX_ELEMENTS, checked, identifier
 
@@ -47,8 +47,9 @@ _REMEDIES = {
 def load(path: Path | str) -> Graph:
     """Read an .onnx file.
 
-    Returns: a verified Graph, float or quantized as the file is; a dynamic batch is 1. 4-D inputs and outputs are
-        NHWC, which `notes` says for each.
+    Returns: a verified Graph, float or quantized as the file is; a dynamic batch is 1. 4-D inputs are NHWC. 4-D outputs
+        are too, or in the model's own order where they lie in it (Transpose, MatMul, a Softmax over height or width):
+        `notes` says which, for each.
     Raises: ModelError for an unreadable or damaged file, UnsupportedError listing everything unsupported at once,
         ToolError without the onnx package.
     """
@@ -106,6 +107,9 @@ class _Translation:
         for node in self.model.nodes:
             self.node(node, where)
         outputs = [v for o in self.model.outputs if (v := self.output(o, where)) is not None]
+        merged = merge_copies(self.b, *({_plain(v).name for v in ends} for ends in (inputs, outputs)))
+        for copy, source in merged.items():
+            outputs = [_renamed(v, copy, source) for v in outputs]
         refused = unsupported(self.b.nodes)
         incomplete = any(isinstance(n.op, Unsupported) for n in self.b.nodes)
         if self.problems:

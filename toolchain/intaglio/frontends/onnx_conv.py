@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..ops.add import Add
 from ..ops.base import Refuse
 from ..ops.window import MAX_SIDE, Pads, Pair, out_size, same_pads
 from . import layers, layers_product
@@ -107,6 +108,11 @@ def _windows(c: OnnxCall, v: Value) -> tuple[Pair, Pair, Pads]:
     kernel, stride = _pair(c, "kernel_shape"), _pair(c, "strides")
     hw = (v.shape[2], v.shape[3])
     pads = _pads(c, hw, kernel, stride, (1, 1))
+    if "SAME" in c.attr("auto_pad", str, "") and any(
+        (-(-n // s) - 1) * s + k - n < -1 for n, k, s in zip(hw, kernel, stride, strict=True)
+    ):
+        # The specification's formula gives a negative padding, and onnxruntime begins inside the input where it does.
+        raise Refuse("its auto_pad leaves out pixels, which runtimes read in two ways; give pads, or slice before it")
     if c.attr("ceil_mode", int, 0):
         for n, k, s, (before, after) in zip(hw, kernel, stride, (pads[:2], pads[2:]), strict=True):
             if out_size(n, k, s, 1, before, after) != -(-(n + before + after - k) // s) + 1:
@@ -150,19 +156,19 @@ def gemm(b: Builder, c: OnnxCall) -> Result:
     alpha, beta = c.attr("alpha", float, 1.0), c.attr("beta", float, 1.0)
     if alpha != 1:
         w = Const(w.name, w.array * np.float32(alpha))
-    if bias is not None:
-        out = w.array.shape[0]
-        if bias.array.size not in (1, out) or bias.array.shape[-1:] not in ((out,), (1,), ()):
-            raise Refuse(f"what it adds has the shape {bias.array.shape}; one number an output is supported")
-        added = np.broadcast_to(bias.array.ravel() * np.float32(beta), (out,)).copy()
-        bias = Const(bias.name, added, bias.quant if beta == 1 else None)
-    return _linear(b, c, v, w, bias)
-
-
-def _linear(b: Builder, c: OnnxCall, v: Value, w: Const, bias: Const | None) -> Value:
-    if len(v.shape) < 2 or v.shape[-1] != w.array.shape[1]:
+    if v.shape[-1] != w.array.shape[1]:
         raise Refuse(f"its factors {v.shape} and {_text(w.array.shape[::-1])} do not fit each other")
-    return layers.linear(b, c.name, v, w, bias)
+    if bias is None:
+        return layers.linear(b, c.name, v, w, None)
+    rows, out = v.shape[0], w.array.shape[0]
+    if bias.array.ndim > 2 or any(d not in (1, n) for d, n in zip(bias.array.shape[::-1], (out, rows), strict=False)):
+        raise Refuse(f"what it adds, {bias.array.shape}, does not fit its result {_text((rows, out))}")
+    bias = Const(bias.name, bias.array * np.float32(beta), bias.quant if beta == 1 else None)
+    if bias.array.shape[:-1] not in ((), (1,)):
+        # Numbers that differ from row to row are no bias of a layer.
+        return layers.binary(b, c.name, Add(), layers.linear(b, f"{c.name}_product", v, w, None), bias)
+    vector = np.broadcast_to(bias.array.ravel(), (out,)).copy()
+    return layers.linear(b, c.name, v, w, Const(bias.name, vector, bias.quant))
 
 
 def _text(shape: Sequence[int]) -> str:

@@ -271,7 +271,7 @@ def _axes(r: _Reader, node: OnnxNode) -> list[int] | None:
 
 def _affine(r: _Reader, node: OnnxNode, rank: int | None, parts: list[OnnxNode]) -> tuple[tuple[str, ...], OnnxNode]:
     """Names of the constants that the result is multiplied by and that are added, as far as there are any: of `rank`
-    dimensions, or one for each channel where that is None."""
+    dimensions, or where that is None as many numbers as its first dimension has, as for channels."""
     vectors: list[str] = []
     for op in ("Mul", "Add"):
         after = _only_reader(r, node.outputs[0], op)

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
+from ..ops.add import Add
 from ..ops.base import Refuse
 from ..ops.mean import Mean
+from ..ops.mul import Mul
 from ..ops.reduce_max import ReduceMax
 from ..ops.reduce_min import ReduceMin
 from ..ops.reduce_sum import ReduceSum
@@ -96,13 +98,21 @@ def group_normalization(b: Builder, c: OnnxCall) -> Result:
 
 
 def group_norm_idiom(b: Builder, c: OnnxCall) -> Result:
-    """x, the shape that it has in the end, and a scale and an offset [c][1]... or none (onnx_idioms.py)."""
+    """x, the shape that it has in the end, and what it is multiplied by and what is added, or none (onnx_idioms.py)."""
     v = c.value()
     if reshaped(v.shape, c.ints(1), False) != v.shape:
         raise Refuse(f"it normalizes groups of {v.shape} and gives them the shape {c.ints(1)}")
-    vectors = [Const(t.name, t.array.reshape(-1)) if (t := c.optional(k)) is not None else None for k in (2, 3)]
-    epsilon = c.attr("epsilon", float, 1e-5)
-    return layers_norm.group_norm(b, c.name, v, c.attr("num_groups", int, 0), vectors[0], vectors[1], epsilon)
+    scale, offset = c.optional(2), c.optional(3)
+    groups, epsilon = c.attr("num_groups", int, 0), c.attr("epsilon", float, 1e-5)
+    channels = (v.shape[1], *[1] * (len(v.shape) - 2))
+    if all(t is None or t.array.shape == channels for t in (scale, offset)):
+        vectors = [None if t is None else Const(t.name, t.array.reshape(-1)) for t in (scale, offset)]
+        return layers_norm.group_norm(b, c.name, v, groups, vectors[0], vectors[1], epsilon)
+    # Of another rank they run along another dimension.
+    found = layers_norm.group_norm(b, f"{c.name}_normalized", v, groups, None, None, epsilon)
+    for t, op in ((scale, Mul()), (offset, Add())):
+        found = found if t is None else layers.binary(b, f"{c.name}_{op.name}", op, found, t)
+    return found
 
 
 def mean_variance_normalization(b: Builder, c: OnnxCall) -> Result:

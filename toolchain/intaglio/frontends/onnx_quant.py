@@ -1,20 +1,23 @@
 """Quantized ONNX: QuantizeLinear, DequantizeLinear and the QLinear operators leave marks on float tensors.
 
-A tensor that is marked carries its `Quant` while it is still float32: quantize/marked.py makes the integers. uint8
-is int8 with everything shifted by 128, which changes no result.
+A tensor that is marked carries its `Quant` while it is still float32: quantize/marked.py makes the integers. While the
+model is read, what is rounded is a copy of its own; where nothing else reads the tensor, `merge_copies` marks the
+tensor itself. uint8 is int8 with everything shifted by 128, which changes no result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..graph import INT_RANGE, Array, Quant
+from ..graph import INT_RANGE, Array, Node, Quant
 from ..ops.base import Refuse
 from ..ops.reshape import Reshape
+from ..ops.transpose import Transpose
+from ..quantize.marked import is_copy
 from . import onnx_conv, onnx_norm, onnx_ops, onnx_resize
 from .layout import Builder, Const, Value
 from .onnx_file import OnnxNode
@@ -62,16 +65,46 @@ def per_tensor(c: OnnxCall, scale: int, zero: int, dtype: str) -> Quant:
 
 
 def mark(b: Builder, name: str, v: Value, quant: Quant) -> Value:
-    """The value on the grid of `quant`; a copy of its own where it has another mark already."""
+    """The value rounded to the grid of `quant`: a copy, since others may read the value as it is."""
     t = b.tensors[v.name]
-    if t.quant is None:
-        b.tensors[v.name] = replace(t, quant=quant)
-        return v
     if t.quant == quant:
         return v
-    [copy] = b.node(f"{name}_requantized", Reshape(t.shape), [v.name])
+    [copy] = b.node(f"{v.name}_q" if t.quant is None else f"{name}_requantized", Reshape(t.shape), [v.name])
     b.tensors[copy] = replace(b.tensors[copy], quant=quant)
     return replace(v, name=copy)
+
+
+def merge_copies(b: Builder, inputs: Collection[str], outputs: Collection[str]) -> dict[str, str]:
+    """Mark each tensor that is read on one grid alone, in the place of the copies that `mark` made of it.
+
+    An input of the graph is also marked where it is read as it is too: in int8 it is given on that grid, where rounding
+    changes nothing. `outputs` are the tensors that leave the graph. Returns: copy -> tensor. A copy is left where its
+    tensor is marked otherwise, or is read in another way too.
+    """
+    live = set(outputs)
+    readers: dict[str, list[Node]] = {}
+    merged: dict[str, str] = {}
+    for node in reversed(b.nodes):
+        if not live.isdisjoint(node.outputs):
+            live.update(node.inputs)
+            for name in dict.fromkeys(node.inputs):
+                readers.setdefault(name, []).append(node)
+    for name in (*(o for node in reversed(b.nodes) for o in node.outputs), *inputs):
+        copies = [n for n in readers.get(name, ()) if is_copy(n, b.tensors)]
+        grids = {b.tensors[n.outputs[0]].quant if isinstance(n.op, Reshape | Transpose) else None
+                 for n in readers.get(name, ())}  # fmt: skip
+        if name in outputs:
+            grids.add(None)
+        if name in inputs:
+            grids.discard(None)
+        if copies and len(grids) == 1:
+            b.tensors[name] = replace(b.tensors[name], quant=grids.pop())
+            merged.update((n.outputs[0], name) for n in copies)
+    b.nodes[:] = [replace(n, inputs=tuple(merged.get(i, i) for i in n.inputs))
+                  for n in b.nodes if merged.keys().isdisjoint(n.outputs)]  # fmt: skip
+    for copy in merged:
+        del b.tensors[copy]
+    return merged
 
 
 def quantize_linear(b: Builder, c: OnnxCall) -> Codes | Const:
@@ -103,10 +136,25 @@ def value_of(b: Builder, c: OnnxCall, at: int, scale: int, zero: int) -> Value:
         raise Refuse(f"its input {at} is not quantized")
     quant = per_tensor(c, scale, zero, codes.dtype)
     if codes.quant is None:
-        return mark(b, c.name, codes.value, quant)
+        _state(b, codes.value.name, quant)
+        return codes.value
     if codes.quant != quant:
         raise Refuse("it reads integers with another scale or zero point than they were made with")
     return codes.value
+
+
+def _state(b: Builder, name: str, quant: Quant) -> None:
+    """Mark an integer input of the model, or what was picked or moved from it, and all between."""
+    t = b.tensors[name]
+    if t.is_const or t.quant == quant:
+        return
+    if t.quant is not None:
+        raise Refuse("the model's integer input is read with two scales or zero points; one is supported")
+    b.tensors[name] = replace(t, quant=quant)
+    for node in b.nodes:
+        if name in node.outputs:
+            for source in node.inputs:
+                _state(b, source, quant)
 
 
 def operand(b: Builder, c: OnnxCall, at: int) -> Value | Const:

@@ -71,7 +71,8 @@ def load(module: Any, example: Any, name: str = "model") -> Graph:
             and of the batch the first element is taken.
         name: what the model is called in generated code.
 
-    Returns: a verified float Graph. 4-D inputs and outputs are NHWC; `notes` says so for each.
+    Returns: a verified float Graph. 4-D inputs are NHWC. 4-D outputs are too, or in the module's own order where they
+        lie in it (permute, matmul, a softmax over height or width): `notes` says which, for each.
     Raises: UnsupportedError listing everything unsupported at once, or saying why torch.export failed; DataError for an
         example that is not made of float tensors; ToolError without PyTorch.
     """

@@ -1,12 +1,16 @@
 """How flash holds the weights of each layer: chosen by what each encoding takes, under a stated preference.
 
-The bytes of an encoding are exact: it is made, with its tables. A kernel's code counts once, however many layers use it
-(lower/encodings/costs.json, measured on the Cortex-M4). All choices are compared, so none is better.
+`size`: the fewest bytes of flash. `speed`: the fewest instructions. `balanced`: the least sum of flash, instructions
+and RAM, each divided by what the weights as they are take. Ties go to flash, then to instructions.
+
+Bytes of an encoding are exact: it is made, with its tables. A kernel's code counts once, however many layers use it.
+Instructions are an estimate (encoding_costs.py), RAM is by how much the arena has to grow. All choices are compared,
+so that none is better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -16,10 +20,14 @@ from .. import assets
 from ..errors import DataError
 from ..graph import Graph, Node, Preference, Tensor
 from ..ops.base import Call, Const, arr
-from .encoding_costs import code_bytes
+from ..plan.arena import alive, lower_bound
+from ..plan.storage import groups
+from .encoding_costs import code_bytes, instructions, measured
 from .encodings import encode, encoding_of, matrix, names
 
-PREFERENCES: tuple[str, ...] = get_args(Preference)
+PREFERENCES: tuple[Preference, ...] = get_args(Preference)
+TIE = 1e-6
+"""Of what decides, all else together is worth less."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +37,15 @@ class Option:
     Attributes:
         encoding: "" for the weights as they are.
         flash_bytes: weights and tables, without code.
-        ram_bytes: scratch in the arena, of the layer that takes most.
+        ram_bytes: by how much the arena grows for scratch.
+        instructions: of the layers, an inference; estimated for the Cortex-M4.
         kernels: the stems of the kernels that run it.
     """
 
     encoding: str
     flash_bytes: int
     ram_bytes: int
+    instructions: int
     kernels: frozenset[str]
 
 
@@ -60,7 +70,7 @@ def choose_encodings(graph: Graph, preference: Preference) -> Graph:
         return graph
     layers = options(graph)
     tensors = dict(graph.tensors)
-    for layer, option in zip(layers, smallest(layers), strict=True):
+    for layer, option in zip(layers, best(layers, preference, ram_bytes(graph)), strict=True):
         tensors |= {name: replace(tensors[name], encoding=option.encoding) for name in layer.tensors}
     return replace(graph, tensors=tensors)
 
@@ -69,35 +79,63 @@ def options(graph: Graph) -> list[Layer]:
     """What there is to choose from: every int8 weight tensor that is nothing else, in each encoding for which its
     operators have a kernel."""
     equal: dict[tuple[int, bytes], list[str]] = {}
-    for t in graph.tensors.values():
+    for name in dict.fromkeys(name for n in graph.nodes for name in n.inputs if name):
+        t = graph.tensors[name]
         if t.data is not None and _is_weights(graph, t):
-            equal.setdefault((t.shape[0], t.data.tobytes()), []).append(t.name)
+            equal.setdefault((t.shape[0], t.data.tobytes()), []).append(name)
+    room = _room(graph) if equal else {}
     found = []
     for tensors in equal.values():
         users = [n for n in graph.nodes if set(tensors) & set(n.inputs)]
-        every = [_option(graph, users, tensors, name) for name in ("", *names())]
+        every = [_option(graph, users, tensors, name, room) for name in ("", *names())]
         found.append(Layer(tuple(tensors), tuple(n.name for n in users), tuple(o for o in every if o is not None)))
     return [layer for layer in found if len(layer.options) > 1]
 
 
-def smallest(layers: Sequence[Layer]) -> list[Option]:
-    """An option for each layer, so that their bytes and the code of all kernels together are fewest."""
+def best(layers: Sequence[Layer], preference: Preference, ram: int) -> list[Option]:
+    """An option for each layer. `ram`: bytes that the model takes with the weights as they are."""
+    if preference == "dense":
+        return [layer.options[0] for layer in layers]
+    dense = [layer.options[0] for layer in layers]
+    code = sum(map(code_bytes, {k for o in dense for k in o.kernels}))
+    flash = max(1, sum(o.flash_bytes for o in dense) + code)
+    instructions = max(1, sum(o.instructions for o in dense))
+    factors = {  # of bytes of flash, instructions, bytes of RAM
+        "size": (1.0, TIE / instructions, 0.0),
+        "speed": (TIE * instructions / flash, 1.0, 0.0),
+        "balanced": (1 / flash, 1 / instructions, 1 / max(1, ram)),
+    }[preference]
     chosen: dict[int, Option] = {}
     for part in _independent(layers):
         kernels = sorted({k for i in part for o in layers[i].options for k in o.kernels})
         have = (np.arange(1 << len(kernels))[:, None] >> np.arange(len(kernels)) & 1).astype(bool)
-        total = have @ np.array([code_bytes(k) for k in kernels], np.float64)
-        best = []
+        total = have @ np.array([factors[0] * code_bytes(k) for k in kernels], np.float64)
+        choices = []
         for i in part:
-            bytes_ = np.empty((len(layers[i].options), len(have)))
-            for k, option in enumerate(layers[i].options):
-                needed = [kernels.index(kernel) for kernel in option.kernels]
-                bytes_[k] = np.where(have[:, needed].all(axis=1), option.flash_bytes, np.inf)
-            best.append(bytes_.argmin(axis=0))
-            total += bytes_.min(axis=0)
+            costs = np.empty((len(layers[i].options), len(have)))
+            for k, o in enumerate(layers[i].options):
+                needed = [kernels.index(kernel) for kernel in o.kernels]
+                cost = factors[0] * o.flash_bytes + factors[1] * o.instructions + factors[2] * o.ram_bytes
+                costs[k] = np.where(have[:, needed].all(axis=1), cost, np.inf)
+            choices.append(costs.argmin(axis=0))
+            total += costs.min(axis=0)
         at = int(total.argmin())
-        chosen |= {i: layers[i].options[int(b[at])] for i, b in zip(part, best, strict=True)}
+        chosen |= {i: layers[i].options[int(c[at])] for i, c in zip(part, choices, strict=True)}
     return [chosen[i] for i in range(len(layers))]
+
+
+def ram_bytes(graph: Graph) -> int:
+    """The arena, its lower bound, and the caller's inputs and outputs."""
+    shared = groups(graph)[0]
+    outside = sum(g.bytes for g in shared if g.place is not None)
+    return lower_bound([g for g in shared if g.place is None]) + outside
+
+
+def _room(graph: Graph) -> dict[str, int]:
+    """By node, the bytes that are not in use while it runs: what fits there does not make the arena grow."""
+    arena = [g for g in groups(graph)[0] if g.place is None]
+    most = lower_bound(arena)
+    return {node.name: most - alive(arena, i) for i, node in enumerate(graph.nodes)}
 
 
 def _is_weights(graph: Graph, t: Tensor) -> bool:
@@ -111,7 +149,9 @@ def _places(node: Node, t: Tensor) -> list[int]:
     return [i for i, name in enumerate(node.inputs) if name == t.name]
 
 
-def _option(graph: Graph, users: Sequence[Node], tensors: Sequence[str], name: str) -> Option | None:
+def _option(
+    graph: Graph, users: Sequence[Node], tensors: Sequence[str], name: str, room: Mapping[str, int]
+) -> Option | None:
     """None where the encoding cannot hold the weights, or a layer has no kernel for it."""
     first = graph.tensors[tensors[0]]
     if name and not _possible(name, users, first):
@@ -120,11 +160,15 @@ def _option(graph: Graph, users: Sequence[Node], tensors: Sequence[str], name: s
     stored = replace(graph, tensors={**graph.tensors, **changed})
     if any(n.op.check(stored.ins(n), stored.outs(n)) for n in users):
         return None
-    calls = [call for n in users for call in _calls(n, stored)]
-    arrays = {a.data.tobytes() for c in calls for a in c.args if isinstance(a, Const) and a.weights}
+    calls = [(n, call) for n in users for call in _calls(n, stored)]
+    arrays = {a.data.tobytes() for _, c in calls for a in c.args if isinstance(a, Const) and a.weights}
     flash = sum(map(len, arrays)) if arrays else first.nbytes
-    ram = max(sum(s.nbytes for s in c.scratches) for c in calls)
-    return Option(name, flash, ram, frozenset(c.kernel for c in calls))
+    ram = max(0, *(sum(s.nbytes for s in c.scratches) - room[n.name] for n, c in calls))
+    kernels = frozenset(c.kernel for _, c in calls)
+    if not all(map(measured, kernels)):
+        return None
+    rows = matrix(arr(first.data))
+    return Option(name, flash, ram, round(sum(instructions(c, rows) for _, c in calls)), kernels)
 
 
 def _possible(name: str, users: Sequence[Node], weights: Tensor) -> bool:

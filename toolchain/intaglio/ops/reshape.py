@@ -66,8 +66,10 @@ class Reshape(Op):
         return TfliteOp("RESHAPE", (node.inputs[0], shape), "ReshapeOptions", {"NewShape": shape})
 
     def forward(self, *xs: Any) -> Any:
-        # The batch may be larger in training than the 1 of the device.
-        return xs[0].reshape(xs[0].shape[0], *self.shape[1:]) if self.shape[:1] == (1,) else xs[0].reshape(self.shape)
+        # The batch may be larger in training than the 1 of the device. Where x is one sample, its first dimension may
+        # be anything, rows for instance.
+        batch = xs[0].shape[:1] if xs[0].numel() != math.prod(self.shape) else self.shape[:1]
+        return xs[0].reshape(*batch, *self.shape[1:])
 
     def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
         return ties.moved(self, ins, outs)

@@ -19,16 +19,17 @@ SEARCH_GROUPS = 500
 
 def lower_bound(groups: Sequence[Group]) -> int:
     """No plan needs fewer bytes than are alive at one moment."""
-    return max((_alive(groups, g.start) for g in groups), default=0)
+    return max((alive(groups, g.start) for g in groups), default=0)
 
 
-def _alive(groups: Sequence[Group], at: int) -> int:
+def alive(groups: Sequence[Group], at: int) -> int:
+    """Bytes that are needed at node number `at`."""
     return sum(g.bytes for g in groups if g.start <= at <= g.end)
 
 
 def fullest(groups: Sequence[Group], steps: int) -> int:
     """The node at which most bytes are alive."""
-    return max(range(steps), key=lambda i: _alive(groups, i), default=0)
+    return max(range(steps), key=lambda i: alive(groups, i), default=0)
 
 
 def place(groups: Sequence[Group]) -> tuple[Offsets, int]:
@@ -41,7 +42,7 @@ def place(groups: Sequence[Group]) -> tuple[Offsets, int]:
         sorted(groups, key=lambda g: (g.start, -g.bytes, g.members)),
         sorted(groups, key=lambda g: (-(g.end - g.start), -g.bytes, g.members)),
         sorted(groups, key=lambda g: (-g.bytes * (g.end - g.start + 1), g.members)),
-        sorted(groups, key=lambda g: (-_alive(groups, g.start), -g.bytes, g.members)),
+        sorted(groups, key=lambda g: (-alive(groups, g.start), -g.bytes, g.members)),
     ]
     best, size, order = min(((*_first_fit(o), o) for o in orders), key=lambda r: r[1])
     # Move one group to the front at a time while that helps: the culprit is often one that was placed too late.

@@ -1,13 +1,14 @@
 """A float Graph that says of its tensors how they are quantized -> a quantized Graph: for models that come quantized.
 
-A float32 tensor is marked by its `quant`: its values are on that grid (QDQ models of ONNX). The integers of constants
-are recovered exactly; what lies between two marks is done in integers, with a QUANTIZE wherever an operator needs
-tensors alike and the marks say otherwise.
+A float32 tensor is marked by its `quant`: its values are on that grid (QDQ models of ONNX). A copy that is marked (a
+RESHAPE to the same shape) rounds for its own readers alone. The integers of constants are recovered exactly; what lies
+between two marks is done in integers, with a QUANTIZE wherever an operator needs tensors alike and the marks say
+otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from ..errors import UnsupportedError
 from ..graph import Graph, Node, Quant, Tensor, verify
 from ..lower.calls import require_executable
+from ..lower.dead_code import dead_code
 from ..ops.normalization import Normalization
 from ..ops.quantize import Quantize
 from ..ops.reshape import Reshape
@@ -31,6 +33,12 @@ _MONOTONE = ("max_pool2d", "maximum", "minimum", "relu", "reduce_max", "reduce_m
 """Operators that give the same when their inputs are clamped to the output's range first."""
 _GATHERS = ("concatenation", "maximum", "minimum")
 """Operators that need several inputs alike: those are brought to the output's quantization."""
+_ROUNDS = ("average_pool2d", "resize_bilinear", "relu")
+"""Operators with one quantization for inputs and outputs, whose results lie between its steps all the same."""
+_TWO_WAYS = (
+    "it is read through a QuantizeLinear, and also as it is or through one with another scale or zero point;"
+    " give all its readers the same QuantizeLinear"
+)
 
 
 def is_marked(graph: Graph) -> bool:
@@ -42,18 +50,42 @@ def quantize_marked(graph: Graph) -> Graph:
     """Integers throughout.
 
     Returns: a Graph verified as "quantized" whose every node passes its `check`; inputs and outputs are int8.
-    Raises: UnsupportedError listing every tensor whose quantization is neither given nor follows from others and all
-        weights that int8 cannot hold, or all nodes that cannot be executed in integers.
+    Raises: UnsupportedError listing every tensor whose quantization is neither given nor follows from others, or that
+        is read in two ways, and all weights that int8 cannot hold; or all nodes that cannot be executed in integers.
     """
+    graph = dead_code(graph)
+    mixed = _mixed(graph)
     graph = simplify(graph)
     quants = _spread(graph)
-    problems = _problems(graph, quants)
+    problems = _problems(graph, quants, mixed)
     if problems:
         remedy = "Quantize the whole model (activations and weights, int8 or uint8), or calibrate the float model here"
         raise UnsupportedError(graph.name, problems, remedy)
     tensors = {n: quantized(t, quants[n]) for n, t in graph.tensors.items() if n in quants and not t.is_const}
     nodes = [made for node in graph.nodes for made in _integer(node, graph, tensors)]
     return require_executable(verify(replace(graph, tensors=tensors).with_nodes(nodes), "quantized"))
+
+
+def is_copy(node: Node, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a node rounds, for its readers, a tensor that is on no grid."""
+    if not isinstance(node.op, Reshape):
+        return False
+    source, out = tensors[node.inputs[0]], tensors[node.outputs[0]]
+    return source.shape == out.shape and source.quant is None and out.quant is not None
+
+
+def _mixed(graph: Graph) -> set[str]:
+    """Tensors that are rounded for some of their readers, while others read them as they are or on another grid.
+
+    int8 holds one of these only; a tensor that was merely moved is on its source's grid, which is the one.
+    """
+    grids = {n: t.quant for n, t in graph.tensors.items() if not t.is_const}
+    for node in graph.nodes:
+        sources = {grids.get(n) for n in values_of(node)}
+        if shares(node.op) and node.op.name not in _ROUNDS and len(sources) == 1:
+            quant = sources.pop()
+            grids.update((n, quant) for n in node.outputs if grids[n] is None)
+    return {n.inputs[0] for n in graph.nodes if is_copy(n, graph.tensors) and grids[n.inputs[0]] is None}
 
 
 def _spread(graph: Graph) -> dict[str, Quant]:
@@ -63,6 +95,10 @@ def _spread(graph: Graph) -> dict[str, Quant]:
         quant = FIXED.get(node.op.name) or _BOUNDED.get(getattr(node.op, "activation", "none"))
         if quant is not None and not shares(node.op):
             known.setdefault(node.outputs[0], quant)
+    readers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
     # Forwards, then backwards: an operator that moves elements keeps their quantization, and a mean stays in its range.
     before = -1
     while before != len(known):
@@ -75,10 +111,20 @@ def _spread(graph: Graph) -> dict[str, Quant]:
                         known.setdefault(name, _union(sources))
         for node in reversed(graph.nodes):
             for name in values_of(node) if node.outputs[0] in known else ():
-                alone = len(graph.consumers(name)) == 1 and name not in graph.outputs
-                if node.op.name in _KEEPS or (alone and node.op.name in _MONOTONE):
+                if _clamped_alike(name, known[node.outputs[0]], readers[name], known, graph):
                     known.setdefault(name, known[node.outputs[0]])
     return {n: q for n, q in known.items() if not graph.tensors[n].is_const}
+
+
+def _clamped_alike(name: str, quant: Quant, readers: list[Node], known: Mapping[str, Quant], graph: Graph) -> bool:
+    """Whether all readers of a tensor give the same when it is on the grid of `quant` as when it is not.
+
+    An input of the graph is given on a grid: those that keep it, of all its readers, must agree.
+    """
+    if name in graph.inputs and any(n.op.name in _KEEPS for n in readers):
+        return all(known.get(n.outputs[0], quant) == quant for n in readers if n.op.name in _KEEPS)
+    clamping = all(n.op.name in (*_KEEPS, *_MONOTONE) and known.get(n.outputs[0]) == quant for n in readers)
+    return clamping and name not in graph.outputs
 
 
 def _union(quants: list[Quant]) -> Quant:
@@ -89,9 +135,11 @@ def _union(quants: list[Quant]) -> Quant:
     return affine(min(ends), max(ends))
 
 
-def _problems(graph: Graph, quants: Mapping[str, Quant]) -> list[str]:
+def _problems(graph: Graph, quants: Mapping[str, Quant], mixed: Collection[str]) -> list[str]:
     computed = [*graph.inputs, *(n for node in graph.nodes for n in node.outputs)]
-    found = [f"{n}: no QuantizeLinear says how it is quantized" for n in computed if n not in quants]
+    found = [f"{n}: {_TWO_WAYS}" for n in sorted(mixed)]
+    unknown = [n for n in computed if n not in quants and n not in mixed]
+    found += [f"{n}: no QuantizeLinear says how it is quantized" for n in unknown]
     for node in graph.nodes:
         if node.op.name in WEIGHTED:
             weights = graph.tensors[node.inputs[1]]

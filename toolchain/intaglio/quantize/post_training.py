@@ -142,7 +142,9 @@ def post_training(
     graph = simplify(graph)
     _require_float(graph)
     choose(graph, keep_float)  # a misspelt layer is told of before the long part
-    layer_bits(graph, weight_bits)
+    few = [bits for bits in layer_bits(graph, weight_bits).values() if bits < 8]
+    if few and activation_bits == 16:
+        raise DataError("weight_bits", f"are {min(few)} with activation_bits 16", "8; 4 and 2 with activation_bits 8")
     arrays = read_samples(graph, data, source)
     if equalized:
         graph = equalize(graph)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..files import write_file
 from .float_run import torch_module
 
 VERSION = 1
+KEYS = frozenset(("settings", "module", "optimizer", "epochs", "best"))
 _REMEDY = "Remove the file to start again, or name another"
 
 
@@ -56,11 +58,11 @@ def load(path: Path, module: Any, optimizer: Any, settings: Mapping[str, Any]) -
         return None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, struct.error, pickle.UnpicklingError) as error:
         raise TrainingError(
             str(path), "cannot be read as a checkpoint", "a file that training wrote", _REMEDY
         ) from error
-    if not isinstance(found, dict) or found.get("version") != VERSION:
+    if not isinstance(found, dict) or found.get("version") != VERSION or not found.keys() >= KEYS:
         raise TrainingError(str(path), "is no checkpoint of this version", f"version {VERSION}", _REMEDY)
     others = [k for k in {*settings, *found["settings"]} if settings.get(k) != found["settings"].get(k)]
     if others:

@@ -70,6 +70,7 @@ class Settings:
 
 
 Progress = Callable[[Epoch], None]
+Shown = Callable[[str, float, float], None]
 
 
 def fit(
@@ -82,9 +83,10 @@ def fit(
     validation: tuple[Any, Any] | None = None,
     augment: Callable[[Any], Any] | None = None,
     checkpoint: Path | str | None = None,
+    before_step: Callable[[float], None] | None = None,
     after_step: Callable[[float], None] | None = None,
     after_epoch: Progress | None = None,
-    progress: bool = True,
+    progress: bool | Shown = True,
 ) -> list[Epoch]:
     """Train `module` in place, on the device that its parameters are on.
 
@@ -98,9 +100,12 @@ def fit(
         checkpoint: a file that is written after each epoch, and from which a run with the same settings goes on. Random
             numbers restart from seed and epoch number, so an interrupted run ends with the same bytes as one that
             was not, on the same machine with the same number of threads.
-        after_step: called with the part of the training that is done, after each step (pruning schedules and such).
+        before_step, after_step: called with the part of the training that is done, before and after each step (pruning
+            schedules and such). What changes at a certain part for good belongs before: it is then so after a
+            resumption too.
         after_epoch: called with each epoch's figures.
-        progress: show a bar with loss, accuracy and remaining time.
+        progress: show a bar with loss, accuracy and remaining time; or a function that is given what the bar would
+            say, (text, epochs done, epochs).
 
     Returns: the epochs, those before a resumption included. The module is in eval mode.
     Raises: DataError for data that does not fit together; TrainingError when the loss is not finite (the module then
@@ -112,7 +117,7 @@ def fit(
     source = _Arrays.of(data, settings) if isinstance(data, tuple) and len(data) == 2 else _Batches(data)
     judged = None if validation is None else _pair(validation, "validation data")
     optimizer = _optimizer(module, settings)
-    run = _Run(module, source, settings, optimizer, loss, penalty, augment, after_step)
+    run = _Run(module, source, settings, optimizer, loss, penalty, augment, before_step, after_step)
     place = None if checkpoint is None else Path(checkpoint)
     state = load(place, module, optimizer, identity(settings)) if place is not None else None
     best = state.best if state else None
@@ -158,6 +163,7 @@ def evaluate(module: Any, data: tuple[Any, Any], loss: Loss | None = None) -> tu
         for i in range(0, len(x), EVALUATION_BATCH):
             targets = y[i : i + EVALUATION_BATCH].to(device)
             outputs = module(_like(module, x[i : i + EVALUATION_BATCH]))
+            _require_classes(outputs, targets, loss, "evaluation data")
             total += float(loss(outputs, targets)) * len(targets)
             hits = _hits(outputs, targets)
             counted, right = counted and hits is not None, right + (hits or 0)
@@ -227,6 +233,7 @@ class _Run:
     loss: Loss
     penalty: Penalty | None
     augment: Callable[[Any], Any] | None
+    before_step: Callable[[float], None] | None
     after_step: Callable[[float], None] | None
 
 
@@ -240,8 +247,11 @@ def _train(run: _Run, number: int, shown: Callable[[float, float | None, float],
         part = (number - 1 + (k / steps if steps else 0.0)) / settings.epochs
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * factor(settings, part)
+        if run.before_step is not None:
+            run.before_step(part)
         x, y = _like(module, x), y.to(device)
         outputs = module(run.augment(x) if run.augment is not None else x)
+        _require_classes(outputs, y, run.loss, "training data")
         value = run.loss(outputs, y)
         found = float(value.detach())
         if run.penalty is not None:
@@ -316,9 +326,22 @@ def _merit(epoch: Epoch) -> tuple[float, float]:
 
 def _hits(outputs: Any, targets: Any) -> int | None:
     """Right answers, when targets are class numbers."""
-    if not hasattr(outputs, "ndim") or outputs.ndim != 2 or targets.ndim != 1 or targets.is_floating_point():
-        return None
-    return int((outputs.argmax(1) == targets).sum())
+    return int((outputs.argmax(1) == targets).sum()) if _classes(outputs, targets) else None
+
+
+def _classes(outputs: Any, targets: Any) -> bool:
+    """Whether outputs are a score for each class, and targets their numbers."""
+    return getattr(outputs, "ndim", 0) == 2 and targets.ndim == 1 and not targets.is_floating_point()
+
+
+def _require_classes(outputs: Any, targets: Any, loss: Loss, what: str) -> None:
+    """Losses of the user's own may know other labels."""
+    if loss is not torch_module().nn.functional.cross_entropy or not _classes(outputs, targets):
+        return
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high >= outputs.shape[1]:
+        found = f"has the label {low if low < 0 else high}"
+        raise DataError(what, found, f"0 to {outputs.shape[1] - 1}, as the model has outputs")
 
 
 def _copy(module: Any) -> dict[str, Any]:
@@ -345,7 +368,10 @@ def _seed(seed: int, epoch: int) -> int:
 
 def _pair(data: tuple[Any, Any], what: str) -> tuple[Any, Any]:
     torch = torch_module()
-    x, y = (torch.as_tensor(np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a) for a in data)
+    try:
+        x, y = (torch.as_tensor(np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a) for a in data)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(what, f"is no pair of arrays: {error}", "two arrays or tensors of numbers") from None
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y) or not len(x):
         raise DataError(
             what, f"has {list(x.shape)} inputs and {list(y.shape)} targets", "as many of both, one at least"
@@ -400,9 +426,10 @@ class _Batches:
 
 
 class _Bar:
-    """One line: epoch, loss, accuracy, time left. Silent where nobody looks, as rich decides."""
+    """One line: epoch, loss, accuracy, time left. Silent where nobody looks, as rich decides. With a function in place
+    of a bool, the line goes there instead."""
 
-    def __init__(self, epochs: int, visible: bool) -> None:
+    def __init__(self, epochs: int, visible: bool | Shown) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -412,7 +439,8 @@ class _Bar:
             TextColumn("{task.fields[said]}"),
             TimeRemainingColumn(),
         )
-        self._progress = Progress(*columns, console=Console(stderr=True), disable=not visible)
+        self._shown = visible if callable(visible) else None
+        self._progress = Progress(*columns, console=Console(stderr=True), disable=visible is not True)
         self._epochs, self._number, self._drawn = epochs, 0, 0.0
         self._task = self._progress.add_task("training", total=max(epochs, 1), said="")
 
@@ -438,4 +466,7 @@ class _Bar:
         said = f"loss {loss:.4f}" + (f", accuracy {accuracy:.2%}" if accuracy is not None else "")
         said += f", validation {validation:.2%}" if validation is not None else ""
         number = min(math.floor(done) + 1, self._epochs)
-        self._progress.update(self._task, completed=done, said=said, description=f"epoch {number}/{self._epochs}")
+        description = f"epoch {number}/{self._epochs}"
+        if self._shown is not None:
+            self._shown(f"{description}, {said}", done, self._epochs)
+        self._progress.update(self._task, completed=done, said=said, description=description)

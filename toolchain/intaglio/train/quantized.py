@@ -93,16 +93,20 @@ class QuantizedModule(GraphModule):
         """The bytes that the C gives, for many samples at once and without running it.
 
         Args:
-            inputs: one array per graph input, [n, *shape without the batch], float, or in the input's integer dtype.
+            inputs: one array per graph input, [n, *shape without the batch]: numbers, or the bytes that the C takes,
+                which are known by the input's own integer dtype.
 
         Returns: one array per graph output, [n, *shape], in its dtype: integers, floats where a kept layer makes it.
         """
+        tensors = as_tensors(self.graph, inputs)
         portions: list[list[Array]] = []
         with torch.no_grad():
             constants = self.constants()
             graph = self._quantized(constants)
-            for start in range(0, len(inputs[0]), PORTION):
-                part = [torch.as_tensor(np.asarray(x[start : start + PORTION])) for x in inputs]
+            if not len(tensors[0]):
+                return [np.zeros((0, *t.shape), DTYPES[t.dtype]) for t in _outputs(graph)]
+            for start in range(0, len(tensors[0]), PORTION):
+                part = [x[start : start + PORTION] for x in tensors]
                 found = zip(self._values(graph, constants, part), _outputs(graph), strict=True)
                 portions.append([_array(y, t).reshape(len(part[0]), *t.shape) for y, t in found])
         return [np.concatenate(p) for p in zip(*portions, strict=True)]
@@ -133,9 +137,13 @@ class QuantizedModule(GraphModule):
     def _entered(self, x: Any, t: Tensor) -> Any:
         if t.dtype == "float32":
             return x.float()
-        if x.dtype.is_floating_point:
-            return entered(x, t, self._growth(t.name))
-        return x.float() - t.zero_point
+        if x.dtype == getattr(torch, t.dtype):
+            return x.float() - t.zero_point
+        # Integers of another type are numbers, as they are to a module of `to_module`: pixels of uint8, say.
+        x = x.float()
+        if bool(torch.isnan(x).any()):
+            raise DataError(f"input {t.name}", "holds NaN", "numbers: no integer stands for it")
+        return entered(x, t, self._growth(t.name))
 
     def _input(
         self, graph: Graph, node: Node, at: int, values: Mapping[str, Any], constants: Mapping[str, Any]

@@ -1,0 +1,213 @@
+"""What the steps of recipes do, and the recipes of the package on the digits."""
+
+import numpy as np
+import pytest
+import torch
+from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, digits, trained
+from torch import nn
+
+import intaglio
+from intaglio import graph_file
+from intaglio.compress import recipe_measure
+from intaglio.compress.prune import sparsity_of
+from intaglio.errors import DataError, OutputError, ToolError, UnsupportedError
+from intaglio.frontends import torch as frontend
+from intaglio.graph import Graph
+from intaglio.ops.batch_norm import BatchNorm
+from intaglio.train import to_graph, to_module
+from intaglio.train.loop import Settings, fit
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """In a folder of its own, and nothing is linked for the M4: what is built runs on this computer."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+    real = recipe_measure.package.prepared
+
+    def prepared(path, board, graph):
+        if board.name != "host":
+            raise ToolError("arm-none-eabi-gcc", "is not asked")
+        return real(path, board, graph)
+
+    monkeypatch.setattr(recipe_measure.package, "prepared", prepared)
+
+
+def with_norms() -> Graph:
+    torch.manual_seed(2)
+    net = nn.Sequential(
+        nn.Conv2d(1, 12, 3, bias=False), nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 16, 3, bias=False),
+        nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 10), nn.Softmax(1),
+    )  # fmt: skip
+    return frontend.load(net.eval(), torch.zeros(1, 1, 8, 8), "norms")
+
+
+def run(graph: Graph, *steps: dict, out: str = "out", train=None, **options):
+    test = digits()[1]
+    return intaglio.compress(graph, {"step": list(steps)}, train or digits()[0], test, out, **options)
+
+
+# ---- recipes of the package ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "accuracy", "smaller"), [
+    ("deep-compression", 0.94, 8), ("slim", 0.92, 10), ("distil", 0.92, 10), ("tiny", 0.9, 10),
+])  # fmt: skip
+def test_recipes_of_the_package(name, accuracy, smaller):
+    """The floats have 95.6 % right; sizes are of the weights, in bytes."""
+    found = intaglio.compress(trained(), name, *digits(), "out")
+    first, last = found.steps[0].measured, found.steps[-1].measured
+    assert first.accuracy > 0.95 and last.accuracy >= accuracy
+    assert last.weight_bytes * smaller <= first.weight_bytes
+    assert all(s.measured.unbuilt for s in found.steps)
+    assert "has no image" in (found.folder / "report.md").read_text()
+
+
+def test_a_model_with_batch_norms_and_a_softmax_is_trained_and_slimmed():
+    untrained = with_norms()
+    found = run(
+        untrained, {"do": "fine-tune", "epochs": 8, "learning_rate": 5e-3},
+        {"do": "channels", "ratio": 0.5, "first": "auto", "ranking": "global", "first_epochs": 2, "epochs": 4},
+        {"do": "quantize", "how": "aware", "epochs": 1},
+    )  # fmt: skip
+    floats, slim, integers = (s.graph for s in found.steps[1:])
+    assert any(isinstance(n.op, BatchNorm) for n in slim.nodes)  # folded by the step that quantizes, not before
+    assert not any(isinstance(n.op, BatchNorm) for n in integers.nodes)
+    assert slim.macs() < 0.6 * floats.macs()
+    accuracies = [s.measured.accuracy for s in found.steps]
+    assert accuracies[0] < 0.3 and accuracies[1] > 0.95 and min(accuracies[2:]) > 0.85
+
+
+# ---- single steps -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [
+    {"importance": "taylor"}, {"importance": "activation"}, {"importance": "l1", "ranking": "global"},
+    {"first": "growing", "first_epochs": 2}, {"first": "group-lasso", "first_epochs": 2, "strength": 1e-3},
+])  # fmt: skip
+def test_channels_go(options):
+    found = run(trained(), {"do": "channels", "ratio": 0.5, "epochs": 3, "learning_rate": 3e-3, **options})
+    small, measured = found.graph, found.steps[1].measured
+    assert small.tensors[next(n.inputs[1] for n in small.nodes if n.name == HIDDEN)].shape[0] in (8, 16, 20, 24)
+    assert small.macs() < 0.75 * trained().macs() and measured.accuracy > 0.85
+
+
+@pytest.mark.parametrize("keep", ["keep_macs", "keep_weights"])
+def test_channels_to_a_target(keep):
+    found = run(trained(), {"do": "channels", keep: 0.5, "epochs": 0})
+    first, last = found.steps[0].measured, found.steps[1].measured
+    size = "macs" if keep == "keep_macs" else "weights"
+    assert 0.3 * getattr(first, size) < getattr(last, size) <= 0.5 * getattr(first, size)
+    with pytest.raises(DataError, match=r"step 1 \(channels\).*out of reach"):
+        run(trained(), {"do": "channels", keep: 0.01}, out="other")
+
+
+@pytest.mark.parametrize(("options", "sparsity"), [
+    ({"sparsity": {HIDDEN: 0.9}, "how": "gradual", "updates": 10}, {HIDDEN: 0.9, LOGITS: 0.0, CONV: 0.0}),
+    ({"n_of_m": (2, 4)}, {HIDDEN: 0.5, LOGITS: 0.5}),
+    ({"sparsity": 0.5, "block": (1, 4)}, {HIDDEN: 0.5, LOGITS: 0.5}),
+    ({"sparsity": {"*": 0.5, "conv*": 0.0}, "how": "iterative", "rounds": 2}, {HIDDEN: 0.5, CONV: 0.0, DEPTHWISE: 0.0}),
+])  # fmt: skip
+def test_ways_to_prune(options, sparsity):
+    found = run(trained(), {"do": "prune", "epochs": 2, **options}, {"do": "fine-tune", "epochs": 1})
+    for step in found.steps[1:]:
+        of = sparsity_of(step.graph)
+        assert {name: of[name] for name in sparsity} == pytest.approx(sparsity, abs=0.01)
+    before, after = (s.graph for s in found.steps[1:])
+    for name, t in before.tensors.items():
+        if t.data is not None and (t.data == 0).mean() > 0.1:
+            # The second training moves the others and keeps the zeros.
+            assert ((t.data == 0) == (after.tensors[name].data == 0)).all()
+            assert (t.data != after.tensors[name].data).any()
+
+
+def test_gradual_pruning_keeps_what_was_pruned_before():
+    found = run(
+        trained(), {"do": "prune", "sparsity": {LOGITS: 0.5}, "epochs": 0},
+        {"do": "prune", "sparsity": {HIDDEN: 0.8}, "how": "gradual", "epochs": 2, "updates": 5},
+    )  # fmt: skip
+    of = sparsity_of(found.graph)
+    assert of[LOGITS] == pytest.approx(0.5, abs=0.01) and of[HIDDEN] == pytest.approx(0.8, abs=0.01)
+    gradual = {"do": "prune", "sparsity": 0.5, "how": "gradual", "epochs": 1}
+    with pytest.raises(DataError, match="shares its weights already"):
+        run(trained(), {"do": "share", "epochs": 0}, gradual, out="b")
+
+
+def test_quantization_of_several_kinds():
+    for how, bits in (({"weight_bits": {HIDDEN: 4}}, 4), ({"weight_bits": 4, "how": "aware", "epochs": 1}, 4)):
+        graph = run(trained(), {"do": "quantize", **how}, out=f"w{len(how)}").graph
+        weights = graph.tensors[next(n.inputs[1] for n in graph.nodes if n.name == HIDDEN)]
+        assert weights.quant.bits == bits
+    wide = run(trained(), {"do": "quantize", "activation_bits": 16}, out="wide").graph
+    assert wide.tensors[wide.inputs[0]].dtype == "int16"
+    kept = run(trained(), {"do": "quantize", "keep_float": (LOGITS,), "rounding": "learned"}, out="kept")
+    assert kept.graph.tensors[kept.graph.outputs[0]].dtype == "float32" and kept.steps[1].measured.accuracy > 0.9
+    with pytest.raises(DataError, match=r"rounding.*learned.*after the step share"):
+        run(trained(), {"do": "share", "epochs": 0}, {"do": "quantize", "rounding": "learned"}, out="r")
+
+
+def test_a_teacher_from_a_file_and_inside(tmp_path):
+    torch.manual_seed(0)
+    student = frontend.load(
+        nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10)
+        ), torch.zeros(1, 1, 8, 8), "student",
+    )  # fmt: skip
+    graph_file.save(tmp_path / "teacher.itg", trained())
+    base = {"do": "distil", "teacher": "teacher.itg", "epochs": 8, "learning_rate": 5e-3}
+    taught = run(student, base)
+    pairs = ((CONV, CONV), (DEPTHWISE, DEPTHWISE))
+    inside = run(student, {**base, "features": 0.1, "attention": 0.1, "layers": pairs}, out="inside")
+    alone = to_module(student)
+    fit(alone, digits()[0], Settings(8, 64, 5e-3), progress=False)
+    assert taught.steps[1].measured.accuracy > 0.75 and inside.steps[1].measured.accuracy > 0.75
+    graphs = [taught.graph, inside.graph, to_graph(alone)]
+    weights = [g.tensors[g.nodes[0].inputs[1]].data for g in graphs]
+    assert len({w.tobytes() for w in weights}) == 3 and all(len(g.outputs) == 1 for g in graphs)
+    graph_file.save(tmp_path / "teacher.itg", student)
+    with pytest.raises(OutputError, match="another teachers"):
+        run(student, base)
+
+
+def test_a_teacher_that_does_not_fit(tmp_path):
+    graph_file.save(tmp_path / "q.itg", intaglio.to_int8(trained(), digits()[0][0][:100]))
+    with pytest.raises(DataError, match=r"step 1 \(distil\), teacher: .*q.itg is quantized"):
+        run(trained(), {"do": "distil", "teacher": "q.itg"})
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 7)).eval()
+    graph_file.save(tmp_path / "seven.itg", frontend.load(net, torch.zeros(1, 1, 8, 8), "seven"))
+    with pytest.raises(DataError, match=r"step 1 \(distil\).*the student gives \[10\], the teacher \[7\]"):
+        run(trained(), {"do": "distil", "teacher": "seven.itg"})
+
+
+def test_encodings_change_no_output_and_are_in_the_file():
+    found = run(
+        trained(), {"do": "prune", "sparsity": 0.8, "epochs": 1}, {"do": "quantize"}, {"do": "encode"}
+    )  # fmt: skip
+    dense, encoded = found.steps[2], found.steps[3]
+    assert encoded.measured.accuracy == dense.measured.accuracy
+    assert encoded.measured.weight_bytes < 0.8 * dense.measured.weight_bytes
+    kept = intaglio.load("out/model.itg")
+    assert any(t.encoding for t in kept.tensors.values())
+    x = digits()[1][0][:50]
+    outputs = [intaglio.run(g, "host", x) for g in (dense.graph, kept)]
+    [name] = outputs[0]
+    assert np.array_equal(outputs[0][name], outputs[1][name])
+
+
+def test_what_is_no_classifier_of_one_input():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 1)).eval()
+    graph = frontend.load(net, torch.zeros(1, 1, 8, 8), "single")
+    with pytest.raises(UnsupportedError, match="its output is a single value"):
+        run(graph, {"do": "fine-tune"})
+    x, y = digits()[0]
+
+    def squares(outputs, targets):
+        return (outputs[:, 0] - targets).square().mean()
+
+    step = {"do": "fine-tune", "epochs": 3, "learning_rate": 0.02}
+    values = (x, y.astype(np.float32))
+    found = intaglio.compress(graph, {"step": [step, {"do": "quantize"}]}, values, values, "r", loss=squares)
+    first, tuned, integers = (s.measured for s in found.steps)
+    assert first.accuracy is None and tuned.loss < 0.6 * first.loss and integers.loss < 0.7 * first.loss

@@ -1,0 +1,348 @@
+"""Runs a recipe: each step a function of a Graph and its own random numbers, each result kept, so that a run which was
+interrupted at any moment goes on and ends with the same bytes.
+
+    OUT/model.itg, model.tflite     the final Graph; the latter where TFLite can say it
+    OUT/report.json, .md, .html     accuracy and size after each step
+    OUT/state/run.json              what the run was started with
+    OUT/state/02-prune/             graph.itg and measured.json of a step that is done; checkpoints of one that is not
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import graph_file, package, pipeline
+from ..emit import tflite
+from ..errors import DataError, OutputError, UnsupportedError
+from ..files import write_file
+from ..graph import Graph, float_model, verify
+from ..pipeline import ModuleOf
+from ..train.float_run import torch_module
+from . import recipe as recipes
+from .recipe import Recipe, located
+from .recipe_data import Data, in_memory, of
+from .recipe_measure import Measured, measure
+from .recipe_report import REPORTS, report
+from .steps.base import Context, Show, hide
+
+VERSION = 1
+STATE, RUN, GRAPH, MEASURED = "state", "run.json", "graph.itg", "measured.json"
+MODEL, TFLITE = "model.itg", "model.tflite"
+FILES = (MODEL, TFLITE, *REPORTS)
+"""What a finished run puts beside its state."""
+Loss = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class StepResult:
+    """The model after a step; `do` is `input` for the model that the recipe was given."""
+
+    do: str
+    graph: Graph
+    measured: Measured
+
+
+@dataclass(frozen=True, eq=False)
+class Compressed:
+    """A finished run."""
+
+    graph: Graph
+    steps: tuple[StepResult, ...]
+    """From the model that was given to the last one."""
+    folder: Path
+    files: tuple[str, ...]
+    """What lies in the folder."""
+
+
+def compress(
+    model: str | os.PathLike[str] | Graph,
+    recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe,
+    train: Any = None,
+    test: Any = None,
+    out: str | os.PathLike[str] = "compressed",
+    *,
+    loss: Loss | None = None,
+    restart: bool = False,
+    module: ModuleOf | None = None,
+    show: Show = hide,
+) -> Compressed:
+    """Do what a recipe says, and write the result and a report to the folder `out`.
+
+    Called again with the same arguments it goes on where it was interrupted, and ends with the same bytes as one that
+    was not, on the same machine.
+
+    Args:
+        model: a file of any format, a compiled folder, or a Graph.
+        recipe: a name of `recipe.names()`, a .toml file, what such a file holds, or a Recipe.
+        train: for steps that need it: the path of an .npz with inputs by name or `x` and class numbers `y`, a pair
+            (x, y), a mapping of such arrays, or any iterable over batches (x, y) that begins anew for each epoch, such
+            as a DataLoader. Images are [n, height, width, channels].
+        test: the same, to judge by; without it there is no accuracy.
+        loss: from (outputs, targets) to a scalar tensor; cross entropy of class numbers when left out.
+        restart: start again even if `out` is of a run with another recipe, model or data.
+        module: what the weights of a .pt file belong to.
+        show: told of the progress.
+
+    Raises: RecipeError, DataError, ModelError, UnsupportedError; TrainingError when a loss is not finite, after the
+        last good epoch was kept; OutputError when `out` holds something else, or a run with something else; ToolError
+        without PyTorch if a step needs it.
+    """
+    plan = _recipe(recipe)
+    graph = _graph(model, module)
+    recipes.check(plan, graph)
+    trains = any(s.needs_data for s in plan.steps)
+    if trains:
+        torch_module()
+    learned = None if train is None else of(train, graph, "training data", loss)
+    for number, step in enumerate(plan.steps, 1):
+        if step.needs_data and learned is None:
+            raise DataError("training data", f"is missing, and {plan.label(number)} needs it", "--train X.npz")
+    judged = None if test is None else in_memory(of(test, graph, "test data", loss))
+    teachers = _teachers(plan)
+    identity = {
+        "version": VERSION,
+        "recipe": _digest(json.dumps(plan.to_dict()).encode()),
+        "model": _digest(graph_file.write(graph)),
+        "training data": None if learned is None else learned.digest,
+        "test data": None if judged is None else judged.digest,
+        "teachers": {name: _digest(graph_file.write(t)) for name, t in teachers.items()},
+        "loss": None if loss is None else getattr(loss, "__qualname__", type(loss).__qualname__),
+    }
+    folder = Path(os.path.realpath(out))
+    started = _open(folder, {**identity, "threads": _thread_count() if trains else None}, restart)
+    with _threads(started["threads"]):
+        results = [_measured_input(graph, folder, judged, loss, show)]
+        for number in range(1, len(plan.steps) + 1):
+            place = folder / STATE / f"{number:02d}-{plan.steps[number - 1].do}"
+            context = Context(
+                plan.label(number), graph, learned, _seed(plan.seed, number), place, loss,
+                _numbered(show, number, len(plan.steps)), teachers,
+            )  # fmt: skip
+            results.append(_step(plan, number, results[-1].graph, context, judged))
+    return _finish(plan, results, folder)
+
+
+# ---- one step -----------------------------------------------------------------------------------------------------
+
+
+def _step(plan: Recipe, number: int, graph: Graph, context: Context, test: Data | None) -> StepResult:
+    """The result of a step: the one that is kept, or a new one, which is kept from then on."""
+    step, place = plan.steps[number - 1], context.folder
+    kept = _kept(place)
+    if kept is None:
+        place.mkdir(parents=True, exist_ok=True)
+        with located(f"{plan.where}: {context.where}"):
+            made = _made(place)
+            if made is None:
+                graph_file.save(place / GRAPH, verify(step.apply(graph, context), "float"))
+                # As a run that goes on finds it.
+                made = graph_file.load(place / GRAPH)
+            found = measure(made, test, context.loss, context.show, context.where)
+        write_file(place / MEASURED, _json(found.to_dict()))
+        kept = made, found
+    for checkpoint in place.glob("*.pt"):
+        checkpoint.unlink()
+    return StepResult(step.do, *kept)
+
+
+def _kept(place: Path) -> tuple[Graph, Measured] | None:
+    made = _made(place)
+    found = _figures(place / MEASURED)
+    return None if made is None or found is None else (made, found)
+
+
+def _figures(path: Path) -> Measured | None:
+    if not path.is_file():
+        return None
+    try:
+        return Measured(**json.loads(path.read_text("utf-8")))
+    except (ValueError, TypeError, OSError) as error:
+        raise OutputError(str(path), "is damaged", "", "Run with --restart") from error
+
+
+def _made(place: Path) -> Graph | None:
+    return graph_file.load(place / GRAPH) if (place / GRAPH).is_file() else None
+
+
+def _measured_input(graph: Graph, folder: Path, test: Data | None, loss: Loss | None, show: Show) -> StepResult:
+    path = folder / STATE / MEASURED
+    found = _figures(path)
+    if found is None:
+        found = measure(graph, test, loss, show, "the model as it is")
+        write_file(path, _json(found.to_dict()))
+    return StepResult("input", graph, found)
+
+
+# ---- the folder ---------------------------------------------------------------------------------------------------
+
+
+def _open(folder: Path, identity: Mapping[str, Any], restart: bool) -> dict[str, Any]:
+    """What the run in `folder` was started with, this one's identity and more. Raises OutputError."""
+    path = folder / STATE / RUN
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(str(folder), "exists and is not a folder", "", "Choose another place")
+    if folder.is_dir() and any(folder.iterdir()) and not path.is_file() and not _only_begun(folder):
+        allowed = "a new or empty folder, or that of an earlier run"
+        raise OutputError(str(folder), "exists and holds other files, which are not touched", allowed, "Choose another")
+    found = _started(path)
+    if found is not None and not restart:
+        other = next((k for k in identity if k != "threads" and found.get(k) != identity[k]), None)
+        if other is not None:
+            said = f"is of a run with another {other}"
+            remedy = "--restart starts again; or choose another folder"
+            raise OutputError(str(folder), said, f"the same {other}", remedy)
+        _tidy(folder)
+        return found
+    if found is not None:
+        _clear(folder)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(str(folder), f"cannot be written ({error.strerror})", "", "Choose another place") from error
+    write_file(path, _json(identity))
+    return dict(identity)
+
+
+def _started(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise OutputError(str(path), "is damaged", "", "Remove the folder") from error
+    if not isinstance(found, dict) or not isinstance(found.get("threads"), int | None):
+        raise OutputError(str(path), "is no record of a run", "", "Choose another folder")
+    return found
+
+
+def _only_begun(folder: Path) -> bool:
+    """Whether a run was interrupted before it had written anything of its own."""
+    return {p.name for p in folder.iterdir()} == {STATE} and all(
+        p.name.startswith(f".{RUN}.") for p in (folder / STATE).iterdir()
+    )
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a run that was killed had half written."""
+    for name in FILES:
+        for part in folder.glob(f".{name}.*"):
+            part.unlink()
+    for part in (folder / STATE).rglob(".*.*"):
+        part.unlink()
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier run: first what says that it was finished."""
+    for name in reversed(FILES):
+        (folder / name).unlink(missing_ok=True)
+    _tidy(folder)
+    for place in (folder / STATE).iterdir():
+        if place.is_dir():
+            shutil.rmtree(place)
+        elif place.name != RUN:
+            place.unlink()
+
+
+def _finish(plan: Recipe, results: list[StepResult], folder: Path) -> Compressed:
+    """Write the model and the report. Everything is there before the first file is written."""
+    last = results[-1]
+    contents = {MODEL: graph_file.write(last.graph)}
+    why = ""
+    try:
+        contents[TFLITE] = tflite.write(pipeline.executable(last.graph))
+    except UnsupportedError as error:
+        why = error.found
+    rows = [(r.do, r.measured) for r in results]
+    contents.update(report(last.graph.name, plan, rows, tuple(contents), why))
+    for name, data in contents.items():
+        if not (folder / name).is_file() or (folder / name).read_bytes() != data:
+            write_file(folder / name, data)
+    return Compressed(last.graph, tuple(results), folder, tuple(contents))
+
+
+# ---- what it starts from ------------------------------------------------------------------------------------------
+
+
+def _recipe(given: Any) -> Recipe:
+    if isinstance(given, Recipe):
+        return given
+    return recipes.from_dict(given) if isinstance(given, Mapping) else recipes.load(given)
+
+
+def _graph(model: Any, module: ModuleOf | None) -> Graph:
+    """The model, batch norms and all: slimming needs them."""
+    if isinstance(model, Graph):
+        return graph_file.parse(graph_file.write(model), model.name)
+    if not isinstance(model, str | os.PathLike):
+        remedy = "Other modules become graphs with from_torch"
+        raise DataError("model", f"is {type(model).__name__}", "a path or a Graph", remedy)
+    path = Path(model)
+    return package.load(path) if package.is_compiled(path) else pipeline.load(path, module)
+
+
+def _teachers(plan: Recipe) -> dict[str, Graph]:
+    """The models that steps learn from, by their names in the recipe; a path is relative to the recipe's file."""
+    found: dict[str, Graph] = {}
+    for number, step in enumerate(plan.steps, 1):
+        for name in step.teacher_names():
+            path = Path(name)
+            beside = Path(plan.where).parent / path
+            found[name] = pipeline.load(path if path.exists() or not beside.exists() else beside)
+            if not float_model(found[name]):
+                raise DataError(f"{plan.where}: {plan.label(number)}, teacher", f"{name} is quantized", "a float model")
+    return found
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _seed(seed: int, number: int) -> int:
+    """Of a step, whatever ran before it."""
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0] >> 1)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()
+
+
+def _numbered(show: Show, number: int, count: int) -> Show:
+    def shown(text: str, done: float = 0.0, total: float | None = None) -> None:
+        show(text.replace(f"step {number} ", f"step {number} of {count} ", 1), done, total)
+
+    return shown
+
+
+def _thread_count() -> int | None:
+    with contextlib.suppress(ImportError):
+        import torch
+
+        return int(torch.get_num_threads())
+    return None
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Sums depend on how many threads make them: as many as the run was started with."""
+    now = _thread_count()
+    if count is None or now is None:
+        yield
+        return
+    import torch
+
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(now)

@@ -1,0 +1,56 @@
+"""What each way to store the weights of each layer takes, and which is chosen: `intaglio inspect --encodings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .emit.c import layer_name
+from .graph import Graph, float_model
+from .lower.choose_encodings import PREFERENCES, best, options, ram_bytes
+from .pipeline import reduced
+
+
+@dataclass(frozen=True)
+class Way:
+    """One encoding of a layer's weights; see lower/choose_encodings.py."""
+
+    encoding: str
+    flash_bytes: int
+    """Weights and tables, without the kernel's code."""
+    ram_bytes: int
+    """By how much the arena grows."""
+    instructions_estimated: int
+    """Of an inference, on the Cortex-M4."""
+    kernels: tuple[str, ...]
+    chosen: tuple[str, ...]
+    """The preferences under which it is."""
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """The weights of one or more layers (equal ones are stored once)."""
+
+    name: str
+    ways: tuple[Way, ...]
+
+
+def stored_weights(graph: Graph) -> list[StoredWeights]:
+    """Every layer that has a choice; none in a float model. Raises UnsupportedError as compiling does."""
+    if float_model(graph):
+        return []
+    graph = reduced(graph)
+    layers, ram = options(graph), ram_bytes(graph)
+    chosen = {preference: best(layers, preference, ram) for preference in PREFERENCES}
+    return [
+        StoredWeights(
+            ", ".join(map(layer_name, layer.nodes)),
+            tuple(
+                Way(
+                    o.encoding or "dense", o.flash_bytes, o.ram_bytes, o.instructions, tuple(sorted(o.kernels)),
+                    tuple(name for name in PREFERENCES if chosen[name][i] is o),
+                )
+                for o in layer.options
+            ),
+        )
+        for i, layer in enumerate(layers)
+    ]  # fmt: skip
