@@ -111,12 +111,12 @@ def layer_of(name, seed=0):
 @pytest.mark.parametrize("name", LAYERS)
 def test_columns_times_grouped_weights_are_the_sums_of_the_layer(name):
     layer = layer_of(name)
-    columns = learn_rounding._columns(layer, layer.floats[0].numpy())
-    grouped = learn_rounding._grouped(layer, layer.weights.numpy())
+    columns = learn_rounding.columns(layer, layer.floats[0].numpy())
+    grouped = learn_rounding.grouped(layer, layer.weights.numpy())
     sums = np.concatenate([(c @ w.T) for c, w in zip(columns, grouped, strict=True)], axis=1)
     want = layer.op.forward(layer.floats[0], layer.weights, layer.bias).reshape(-1, sums.shape[1])
     np.testing.assert_allclose(sums, want, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(learn_rounding._ungrouped(layer, grouped, layer.weights.shape), layer.weights)
+    np.testing.assert_array_equal(learn_rounding.ungrouped(layer, grouped, layer.weights.shape), layer.weights)
 
 
 @pytest.mark.parametrize("name", LAYERS)

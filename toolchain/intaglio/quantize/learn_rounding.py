@@ -42,10 +42,10 @@ def with_learned_rounding(layer: Layer) -> Layer:
     moments, cross = _moments(layer)
     coarse = layer.coarse.numpy().astype(np.float64)
     found = descend(
-        moments, cross, _grouped(layer, weights), _grouped(layer, coarse), _grouped(layer, steps),
+        moments, cross, grouped(layer, weights), grouped(layer, coarse), grouped(layer, steps),
         levels(layer.quant.bits),
     )  # fmt: skip
-    back = _ungrouped(layer, found, shape)
+    back = ungrouped(layer, found, shape)
     return replace(layer, coarse=layer.coarse.new_tensor(np.round(back / scales) * scales))
 
 
@@ -89,7 +89,7 @@ def _moments(layer: Layer) -> tuple[Array, Array]:
     count = 0
     total: Any = None
     for x, seen in zip(layer.floats, layer.rounded, strict=True):
-        real, coarse = _columns(layer, x.numpy()), _columns(layer, seen.numpy())  # [groups][rows][k]
+        real, coarse = columns(layer, x.numpy()), columns(layer, seen.numpy())  # [groups][rows][k]
         turned = coarse.transpose(0, 2, 1)
         parts = (turned @ coarse, turned @ real, coarse.sum(1), real.sum(1))
         total = parts if total is None else tuple(a + b for a, b in zip(total, parts, strict=True))
@@ -102,7 +102,7 @@ def _moments(layer: Layer) -> tuple[Array, Array]:
     return own + damping, both + damping
 
 
-def _columns(layer: Layer, x: Array) -> Array:
+def columns(layer: Layer, x: Array) -> Array:
     """What each sum is made of, float64 [groups][rows][k]; rows are positions."""
     op = layer.op
     if isinstance(op, FullyConnected):
@@ -133,8 +133,8 @@ def _taps(layer: Layer) -> int:
     return int(size)
 
 
-def _grouped(layer: Layer, weights: Array) -> Array:
-    """Weights as [groups][out][k], in the order of `_columns`."""
+def grouped(layer: Layer, weights: Array) -> Array:
+    """Weights as [groups][out][k], in the order of `columns`."""
     if isinstance(layer.op, DepthwiseConv2D):  # [1][kh][kw][in * multiplier]
         groups = layer.floats[0].shape[3]
         return np.asarray(weights.reshape(-1, groups, weights.shape[3] // groups).transpose(1, 2, 0))
@@ -142,7 +142,7 @@ def _grouped(layer: Layer, weights: Array) -> Array:
     return np.asarray(weights.reshape(groups, weights.shape[0] // groups, -1))
 
 
-def _ungrouped(layer: Layer, found: Array, shape: tuple[int, ...]) -> Array:
+def ungrouped(layer: Layer, found: Array, shape: tuple[int, ...]) -> Array:
     return found.transpose(2, 0, 1).reshape(shape) if isinstance(layer.op, DepthwiseConv2D) else found.reshape(shape)
 
 
