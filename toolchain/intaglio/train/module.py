@@ -63,12 +63,12 @@ class GraphModule(nn.Module):  # type: ignore[misc]
     def forward(self, *inputs: Any) -> Any:
         """One tensor or array per graph input, [n, ...] in the graph's layout (NHWC) -> the output, or a tuple of them.
 
-        It computes in float32.
+        It computes in what its weights are, float32 unless it was told otherwise.
         Raises: DataError for another number of inputs or another shape, and for a batch norm in train() that has one
             value a channel, or whose graph moves the batch out of the first dimension.
         """
-        tensors = [x.float() for x in as_tensors(self.graph, inputs)]
         constants = self.constants()
+        tensors = [_like(x, constants) for x in as_tensors(self.graph, inputs)]
         if self.batched:
             found = forward(self.graph, tensors, None, constants, self._node)
         else:
@@ -100,6 +100,12 @@ class GraphModule(nn.Module):  # type: ignore[misc]
     def to_graph(self) -> Graph:
         """The graph with the current values, marked with the grids that they are on."""
         return with_values(self.graph, self.constants(), self.grids())
+
+
+def _like(x: Any, constants: Mapping[str, Any]) -> Any:
+    """Numbers in the type that the constants have; without any, floats as they are."""
+    dtypes = [v.dtype for v in constants.values() if v.is_floating_point()]
+    return x.to(dtypes[0] if dtypes else x.dtype if x.is_floating_point() else torch.float32)
 
 
 def with_values(graph: Graph, values: Mapping[str, Any], grids: Mapping[str, Quant]) -> Graph:
