@@ -17,6 +17,8 @@ from intaglio.graph import Graph, Node, Quant, Tensor
 from intaglio.ops.max_pool2d import MaxPool2D
 
 CPP = ["-x", "c++", "-std=c++11", *build.WARNINGS]
+OFTEN = ("host", "cortex-m0plus", "cortex-m4", "cortex-m55", "cortex-a53")
+"""Targets of each instruction set; the others differ by what the compiler schedules for, and are left to the soak."""
 KERNELS = assets.root() / "runtime_c" / "kernels" / "c"
 
 
@@ -58,7 +60,9 @@ def compile_all(command, folder, tmp_path):
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("target", targets.names())
+@pytest.mark.parametrize(
+    "target", [pytest.param(t, marks=() if t in OFTEN else pytest.mark.soak) for t in targets.names()]
+)
 def test_strict_warnings(model, tmp_path, target, compiler):
     try:
         flags = [*build.WARNINGS, f"-I{model}"]

@@ -21,7 +21,7 @@ from intaglio.summary import summarize
 
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "models"
 MUTANTS = 2000
-SHARDS = 4
+SHARDS = 8
 """Parts that a parallel test run can take at the same time."""
 SECONDS = 5.0
 MEGABYTES = 1500
