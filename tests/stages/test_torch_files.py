@@ -303,6 +303,7 @@ def test_command_line(folder):
 
     tables = [call("inspect", "net.pt2"), call("inspect", "net.pt", *how)]
     assert tables[0][0] == tables[1][0] == 0 and "conv2d" in tables[0][1]
+    assert ": memory order (0, 2, 3, 1) of the module's (1, 3, 8, 6)" in tables[0][1]
     for name, more in (("net.pt2", ()), ("net.pt", how)):
         board = ("--board", "host", "--no-build", "-o", "out")
         status, said = call("compile", name, *more, "--calibrate", "x.npz", *board)

@@ -35,7 +35,8 @@ def inspect(
     summary = summarize(graph)
     stored = stored_weights(graph) if encodings and not summary.problems else []
     if json:
-        common.print_json(summary.to_dict() | ({"encodings": [asdict(s) for s in stored]} if encodings else {}))
+        more = {"encodings": [asdict(s) for s in stored]} if encodings else {}
+        common.print_json(summary.to_dict() | {"notes": list(graph.notes)} | more)
     elif encodings and not summary.problems:
         common.console().print(_encodings(summary.model, stored))
     else:
@@ -43,6 +44,8 @@ def inspect(
         out.print(_layers(summary), "")
         out.print(_ends(summary), "")
         out.print(_totals(summary))
+        for note in graph.notes:
+            out.print(note, soft_wrap=True, markup=False)
     if summary.problems:
         raise UnsupportedError(str(model), summary.problems, "`intaglio ops` lists what is supported")
 
