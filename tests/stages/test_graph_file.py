@@ -96,6 +96,11 @@ def test_a_file_that_states_nonsense_with_the_right_checksum_is_refused():
         change(broken)
         with pytest.raises(ModelError, match=r"sound graph|elements|ends within|too many|encoding"):
             graph_file.parse(packed(broken, raw), "m.itg")
+    broken = json.loads(json.dumps(header))
+    weights = next(t for t in broken["tensors"] if t["held"])
+    weights["state"] = True
+    with pytest.raises(ModelError, match=f"takes the state {weights['name']}"):
+        graph_file.parse(packed(broken, raw), "m.itg")
     for other in (raw + b"x", raw[:-1]):
         with pytest.raises(ModelError, match=r"too many|ends within"):
             graph_file.parse(packed(header, other), "m.itg")

@@ -118,13 +118,24 @@ def parse(data: bytes, where: str) -> Graph:
         nodes = [Node(n.name, _op(n), n.inputs, n.outputs) for n in found.nodes]
         tensors = _tensors(found.tensors, raw, where)
         graph = Graph(found.name, tuple(nodes), tensors, found.inputs, found.outputs, notes=found.notes)
-        return verify(graph, "float")
+        graph = verify(graph, "float")
     except (ValidationError, IntaglioError) as error:
         said = str(error).splitlines()[0]
         raise ModelError(where, f"is not a sound graph: {said}", _ALLOWED) from error
     except (ValueError, TypeError, IndexError, ArithmeticError, AssertionError) as error:
         # The rules of operators trust their attributes, which front ends check.
         raise ModelError(where, f"is not a sound graph ({error})", _ALLOWED) from error
+    _require_own_states(graph, where)
+    return graph.with_nodes(graph.nodes)
+
+
+def _require_own_states(graph: Graph, where: str) -> None:
+    """State is for the two operators that read and assign it: others take what holds data for a constant."""
+    for node in graph.nodes:
+        for t in graph.ins(node):
+            if t is not None and t.state and node.op.name not in ("read_variable", "assign_variable"):
+                found = f"{node.op.name} ({node.name}) takes the state {t.name}"
+                raise ModelError(where, found, "what READ_VARIABLE gives of it")
 
 
 def _op(node: _Node) -> Op:

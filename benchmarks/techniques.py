@@ -1,0 +1,296 @@
+"""The five techniques of compression on two networks, each alone in its hard and its soft form, and together.
+
+Every variant starts from the same float network (training.py), is fine-tuned on the training set, becomes int8, and is
+judged as firmware: accuracy of the C on the host over all 10,000 test images; flash, RAM and instructions of the image
+for the Cortex-M4. All but plain int8 are reduced losslessly, and their weights are stored as `--weights size` chooses.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import networks
+import numpy as np
+import torch
+import training
+from common import CORES, RESULTS, differing, firmware, publish, table
+from plots import scatter
+from ptq import portions, right
+
+import intaglio
+from intaglio import arrays, interpret, package, profile, runners
+from intaglio.compress.distil import Distillation, Distilling
+from intaglio.compress.gradual import Gradual
+from intaglio.compress.importance import batch_norm_scale, l2
+from intaglio.compress.lossless import lossless
+from intaglio.compress.prune import keep_zeros, prune
+from intaglio.compress.prune_channels import prune_channels
+from intaglio.compress.share import share
+from intaglio.compress.slim import slimming
+from intaglio.compress.soft_share import SoftShare, harden
+from intaglio.graph import Graph
+from intaglio.lower.choose_encodings import choose_encodings
+from intaglio.quantize.post_training import post_training
+from intaglio.quantize.simplify import simplify
+from intaglio.train import quantization_aware, to_graph, to_module
+from intaglio.train.float_run import run_float
+from intaglio.train.loop import Settings, fit
+
+BOARD = CORES["M4"]
+CALIBRATION = 512
+SAME = 8
+"""Inputs for which the image's outputs are compared with the reference's."""
+THREADS = 1
+TUNED = Settings(
+    epochs=3, learning_rate=0.02, optimizer="sgd", weight_decay=2e-4, warmup=0.05, seed=training.SEED
+)  # fmt: skip
+FOLDED = replace(TUNED, learning_rate=0.002)
+"""Without batch norms, and in integers, steps must be small."""
+SPARSITY = 0.8
+CHANNELS = 0.3
+ENTRIES = 16
+MACS, SPARSITY_TOGETHER = 0.47, 0.5
+"""Of the combined recipe: the part of the multiply-accumulates that stays, and of those weights that go."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the techniques need of one network."""
+
+    name: str
+    title: str
+    graph: Graph
+    """Float, with batch norms."""
+    data: tuple[Any, Any]
+    """NHWC, and class numbers."""
+    calibration: Any
+    first_and_last: tuple[str, ...]
+    test: tuple[Any, Any]
+
+    def fit(self, label: str, module: Any, settings: Settings, **how: Any) -> Any:
+        """Trained in place; resumed from where an earlier run stopped."""
+        torch.set_num_threads(THREADS)
+        torch.manual_seed(training.SEED)
+        path = training.CHECKPOINTS / f"{self.name}-{label.replace(' ', '-').replace(',', '')}.pt"
+        fit(module, self.data, settings, augment=augmented, checkpoint=path,
+            after_epoch=lambda e: print(self.name, label, e, flush=True), **how)  # fmt: skip
+        return module
+
+    def int8(self, graph: Graph, **how: Any) -> Graph:
+        return post_training(graph, self.calibration, **how)
+
+
+def augmented(x: Any) -> Any:
+    return networks.flipped_and_shifted(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+# ---- the techniques: each from the float network to a quantized Graph -----------------------------------------------
+
+
+def pruned_hard(w: Work, label: str) -> Graph:
+    """Magnitude, one shot, the least weights wherever they are; then fine-tuning."""
+    module = to_module(w.graph)
+    prune(module, SPARSITY, scope="global")
+    return w.int8(to_graph(w.fit(label, module, TUNED)))
+
+
+def pruned_soft(w: Work, label: str) -> Graph:
+    """A cubic schedule with regrowth."""
+    module = to_module(w.graph)
+    return w.int8(to_graph(w.fit(label, module, TUNED, after_step=Gradual(module, SPARSITY))))
+
+
+def channels_hard(w: Work, label: str) -> Graph:
+    """The filters of least norm removed; then fine-tuning."""
+    return w.int8(to_graph(w.fit(label, to_module(prune_channels(w.graph, CHANNELS, importance=l2)), TUNED)))
+
+
+def channels_soft(w: Work, label: str) -> Graph:
+    """Network slimming, removal by the scales of batch norms, fine-tuning."""
+    slimmed = w.fit(f"{label}, before", to_module(w.graph), replace(TUNED, epochs=1), penalty=slimming(w.graph, 1e-3))
+    graph = prune_channels(to_graph(slimmed), CHANNELS, importance=batch_norm_scale)
+    return w.int8(to_graph(w.fit(label, to_module(graph), replace(TUNED, epochs=TUNED.epochs - 1))))
+
+
+def quantized_hard(w: Work, label: str) -> Graph:
+    """int8 after training: what all others are compared with."""
+    return w.int8(w.graph)
+
+
+def quantized_soft(w: Work, label: str) -> Graph:
+    """Mixed precision: weights of 4 bits, of 8 in the first and the last layer; quantization-aware training."""
+    bits = {"*": 4, **dict.fromkeys(w.first_and_last, 8)}
+    return to_graph(w.fit(label, quantization_aware(w.graph, w.calibration, weight_bits=bits), FOLDED))
+
+
+def student(w: Work) -> Graph:
+    """The same network with fewer channels."""
+    return prune_channels(w.graph, CHANNELS, importance=l2)
+
+
+def distilled_hard(w: Work, label: str) -> Graph:
+    """The student learns the classes that the teacher names."""
+    return w.int8(distilled(w, label, student(w), Distilling(labels=0.0, hard=1.0, soft=0.0)))
+
+
+def distilled_soft(w: Work, label: str) -> Graph:
+    """The student learns the teacher's softened logits."""
+    return w.int8(distilled(w, label, student(w), Distilling()))
+
+
+def distilled(w: Work, label: str, graph: Graph, parts: Distilling, settings: Settings = TUNED) -> Graph:
+    module = to_module(graph)
+    taught = Distillation(module, w.graph, parts)
+    w.fit(label, taught, settings, loss=taught.loss)
+    return to_graph(module)
+
+
+def shared_hard(w: Work, label: str) -> Graph:
+    """k-means codebooks, their entries fine-tuned."""
+    module = to_module(simplify(w.graph))
+    share(module, ENTRIES)
+    return w.int8(to_graph(w.fit(label, module, replace(FOLDED, epochs=2))))
+
+
+def shared_soft(w: Work, label: str) -> Graph:
+    """Differentiable k-means, then the entries fine-tuned."""
+    module = to_module(simplify(w.graph))
+    w.fit(f"{label}, before", module, replace(FOLDED, epochs=1), after_step=SoftShare(module, ENTRIES))
+    harden(module)
+    return w.int8(to_graph(w.fit(label, module, replace(FOLDED, epochs=1))))
+
+
+def combined(w: Work, label: str) -> Graph:
+    """Channels removed, the original as teacher; pruned on the way to integers, in which it is trained to the end."""
+    smaller = prune_channels(w.graph, macs=round(MACS * w.graph.macs()))
+    smaller = distilled(w, f"{label}, channels", smaller, Distilling(), replace(TUNED, epochs=6, learning_rate=0.05))
+    module = to_module(smaller)
+    taught = Distillation(module, w.graph)
+    schedule = Gradual(module, SPARSITY_TOGETHER)
+    w.fit(f"{label}, weights", taught, replace(TUNED, epochs=4), loss=taught.loss, after_step=schedule)
+    aware = quantization_aware(to_graph(module), w.calibration)
+    keep_zeros(aware)
+    taught = Distillation(aware, w.graph)
+    w.fit(label, taught, replace(FOLDED, epochs=2), loss=taught.loss)
+    return to_graph(aware)
+
+
+TECHNIQUES: dict[str, Callable[[Work, str], Graph]] = {
+    "pruning, hard": pruned_hard,
+    "pruning, soft": pruned_soft,
+    "channels, hard": channels_hard,
+    "channels, soft": channels_soft,
+    "quantization, hard": quantized_hard,
+    "quantization, soft": quantized_soft,
+    "distillation, hard": distilled_hard,
+    "distillation, soft": distilled_soft,
+    "sharing, hard": shared_hard,
+    "sharing, soft": shared_soft,
+    "combined": combined,
+}
+BASELINE = "quantization, hard"
+
+
+# ---- how they are judged ------------------------------------------------------------------------------------------
+
+
+def main(*names: str) -> None:
+    """`names` of networks: these alone, for a look; nothing is published then."""
+    results = {w.title: judged(w) for w in works(names or ("resnet8", "mobilenet"))}
+    if names:
+        print(report(results))
+        return
+    publish("techniques", report(results), results)
+    for title, found in results.items():
+        points = {label: (one["flash"] / 1024, one["right"] / found["test_images"] * 100)
+                  for label, one in found["variants"].items()}  # fmt: skip
+        RESULTS.joinpath(picture(title)).write_text(scatter(title, "flash of the image, KiB", "accuracy, %", points))
+
+
+def works(names: Sequence[str]) -> list[Work]:
+    """The networks; loaded once the data is."""
+    data, test = networks.cifar("train"), networks.cifar("test")
+    found = []
+    for name in names:
+        title, make = {"resnet8": ("ResNet-8", training.resnet8), "mobilenet": ("MobileNet", training.mobilenet)}[name]
+        graph = intaglio.from_torch(make(), data[0][:1], name)
+        x = nhwc(data[0])
+        judge, ends = (nhwc(test[0]), test[1].numpy()), ("conv2d", "linear")
+        found.append(Work(name, title, graph, (torch.as_tensor(x), data[1]), x[:CALIBRATION], ends, judge))
+    return found
+
+
+def judged(w: Work) -> dict[str, Any]:
+    images, labels = w.test
+    floats = portions(lambda part: run_float(simplify(w.graph), [part])[0], images)
+    found: dict[str, Any] = {"test_images": len(labels), "float": int((floats.argmax(1) == labels).sum()),
+                             "float_weights": 4 * constants(w.graph), "variants": {}}  # fmt: skip
+    for label, technique in TECHNIQUES.items():
+        graph = technique(w, label)
+        if label != BASELINE:
+            graph = choose_encodings(lossless(graph), "size")
+        found["variants"][label] = one = measured(graph, images, labels)
+        print(w.name, label, one, flush=True)
+    return found
+
+
+def constants(graph: Graph) -> int:
+    """Weights and biases, in numbers."""
+    return sum(t.size for t in simplify(graph).tensors.values() if t.is_const)
+
+
+def measured(graph: Graph, images: Any, labels: Any) -> dict[str, Any]:
+    """Accuracy on the host; flash, RAM and instructions on the Cortex-M4, and that its outputs are the reference's."""
+    q = arrays.batch({"x": images}, package.ports(graph)[0], "images").arrays[0]
+    want = interpret.run(graph, [q[:SAME]])
+    with firmware(graph, "host") as fw:
+        outputs = portions(lambda part: runners.run(fw, [part]).outputs[0], q)
+    with firmware(graph, BOARD) as fw:
+        seen = profile.profile(fw, [q[:SAME]], want)
+    memory = seen.to_dict()["memory"]
+    return {
+        **right(outputs, labels, 0), "macs": graph.macs(), "instructions": seen.latency.instructions,
+        "flash": memory["flash_bytes"], "weights": memory["flash_weight_bytes"], "ram": memory["ram_bytes"],
+        "differing_m4": differing(seen.result.outputs, want),
+    }  # fmt: skip
+
+
+def nhwc(x: Any) -> Any:
+    return np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy())
+
+
+def picture(title: str) -> str:
+    return f"techniques-{title.lower()}.svg"
+
+
+def report(results: dict[str, dict[str, Any]]) -> str:
+    """benchmarks/results/techniques.md."""
+    lines = [
+        "# Techniques of compression, alone and together", "",
+        "Made by `make bench` (benchmarks/techniques.py). cifar10_jpeg; accuracy: the generated C on the host, 10,000",
+        "test images. Flash, RAM, instructions: the image for the Cortex-M4 in QEMU. Every variant starts from the",
+        f"float network and is int8 in the end; fine-tuning: {TUNED.epochs} epochs at most, the combined recipe more.",
+        f"All but plain int8 ({BASELINE}) are compiled as with `--lossless --weights size`.", "",
+    ]  # fmt: skip
+    for title, found in results.items():
+        n, base = found["test_images"], found["variants"][BASELINE]
+        rows = []
+        for label, one in found["variants"].items():
+            rows.append([
+                label, f"{one['right'] / n:.2%}", f"{(one['right'] - base['right']) / n * 100:+.2f}", one["flash"],
+                f"{one['flash'] / base['flash']:.2f}", one["weights"], one["ram"], one["instructions"],
+                f"{one['instructions'] / base['instructions']:.2f}", one["differing_m4"],
+            ])  # fmt: skip
+        header = ["", "accuracy", "points against int8", "flash", "of int8's", "weights and biases", "RAM",
+                  "M4 instructions", "of int8's", f"M4 bytes that differ, {SAME} inputs"]  # fmt: skip
+        said = f"Float: {found['float'] / n:.2%}, {found['float_weights']:,} bytes of weights."
+        shown = f"![accuracy against flash]({picture(title)})"
+        lines += [f"## {title}", "", said, "", shown, "", table(header, rows), ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
