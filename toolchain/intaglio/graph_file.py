@@ -125,6 +125,8 @@ def parse(data: bytes, where: str) -> Graph:
     except (ValueError, TypeError, IndexError, ArithmeticError, AssertionError) as error:
         # The rules of operators trust their attributes, which front ends check.
         raise ModelError(where, f"is not a sound graph ({error})", _ALLOWED) from error
+    if not graph.outputs:
+        raise ModelError(where, "has no output", "at least one")
     _require_own_states(graph, where)
     return graph.with_nodes(graph.nodes)
 
@@ -136,6 +138,11 @@ def _require_own_states(graph: Graph, where: str) -> None:
             if t is not None and t.state and node.op.name not in ("read_variable", "assign_variable"):
                 found = f"{node.op.name} ({node.name}) takes the state {t.name}"
                 raise ModelError(where, found, "what READ_VARIABLE gives of it")
+    made = {*graph.inputs, *graph.outputs, *(name for node in graph.nodes for name in node.outputs)}
+    for t in graph.states():
+        if t.name in made or t.data is None:
+            found = f"the state {t.name} is an input, an output or a result, or has no value to start from"
+            raise ModelError(where, found, _ALLOWED)
 
 
 def _op(node: _Node) -> Op:
