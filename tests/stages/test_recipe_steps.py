@@ -142,10 +142,14 @@ def test_learned_pruning_soft_sharing_and_tied_layers():
         data = [found.graph.tensors[n.inputs[1]].data for n in found.graph.nodes if n.name in sparsity_of(trained())]
         assert sum((d != 0).sum() for d in data) < 0.6 * sum(d.size for d in data), how
         assert found.steps[1].measured.accuracy > 0.8
-    soft = run(trained(), {"do": "share", "entries": 8, "soft_epochs": 2, "epochs": 1}, out="soft")
-    for n in soft.graph.nodes:
-        if n.name in sparsity_of(trained()):
-            assert len(np.unique(soft.graph.tensors[n.inputs[1]].data)) <= 8
+    graphs = []
+    for how in ({"soft": "k-means"}, {"soft": "mixture", "zeros": 0.5, "strength": 3.0}):
+        soft = run(trained(), {"do": "share", "entries": 8, "soft_epochs": 2, "epochs": 1, **how}, out=how["soft"])
+        for n in soft.graph.nodes:
+            if n.name in sparsity_of(trained()):
+                assert len(np.unique(soft.graph.tensors[n.inputs[1]].data)) <= 8
+        graphs.append(soft.graph)
+    assert max(sparsity_of(graphs[0]).values()) < 0.1 and sparsity_of(graphs[1])[HIDDEN] > 0.2
     with pytest.raises(DataError, match=r"step 1 \(tie\).*differ"):
         run(trained(), {"do": "tie", "layers": (HIDDEN, LOGITS)}, out="tie")
 

@@ -15,7 +15,7 @@ void itg_conv2d_codebook(const int8_t *in, const uint8_t *tables, const uint16_t
     itg_codebook_begin(&d, tables, stream);
     for (int32_t oc = 0; oc < p->out_c; oc++) {
         itg_codebook_row(&d, row, filter_size);
-        itg_conv2d_row(in + oc / group_out_c * p->group_in_c, row, NULL, -1, bias != NULL ? bias[oc] : 0,
-                       multiplier[oc], shift[oc], out + oc, p);
+        itg_conv2d_row(in + oc / group_out_c * p->group_in_c, row, NULL, 0, -1,
+                       bias != NULL ? bias[oc] : 0, multiplier[oc], shift[oc], out + oc, p);
     }
 }

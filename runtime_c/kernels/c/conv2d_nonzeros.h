@@ -2,21 +2,28 @@
 #ifndef ITG_CONV2D_NONZEROS_H
 #define ITG_CONV2D_NONZEROS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "conv2d.h"
 
-/* list [size][2]: from the first element of a window to the input that a weight meets, and the weight. Returns how many
- * there are, or -1 when they are more than `size`: such a row is better taken as it is. */
+/* list [size][2]: from the first element of a window to the input that a weight meets, and the weight. Behind it
+ * [kernel_h * kernel_w + 1]: how many come before each tap, and all of them. Returns how many there are, or -1 when they
+ * are more than `size`, or there is no list: such a row is better taken as it is. */
 static inline int32_t itg_conv2d_nonzeros(const int8_t *row, int16_t *list, int32_t size, const itg_conv2d_s8_params *p)
 {
     /* Steps beyond the input are never taken: see conv2d_row.h. */
     const int32_t row_step = p->dilation_h < p->in_h ? p->dilation_h * p->in_w * p->in_c : 0;
     const int32_t column_step = p->dilation_w < p->in_w ? p->dilation_w * p->in_c : 0;
     int32_t count = 0;
+    if (list == NULL) {
+        return -1;
+    }
+    int16_t *before = list + 2 * size;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         for (int32_t kx = 0; kx < p->kernel_w; kx++) {
             const int32_t at = ky * row_step + kx * column_step;
+            *before++ = (int16_t)count;
             for (int32_t i = 0; i < p->group_in_c; i++) {
                 const int8_t weight = *row++;
                 if (weight != 0) {
@@ -30,6 +37,7 @@ static inline int32_t itg_conv2d_nonzeros(const int8_t *row, int16_t *list, int3
             }
         }
     }
+    *before = (int16_t)count;
     return count;
 }
 

@@ -55,20 +55,77 @@ static inline int32_t itg_conv2d_products(const int8_t *in, const int8_t *weight
     return sum;
 }
 
-/* The same of a whole window, from a list of `count` nonzeros: conv2d_nonzeros.h. */
-static inline int32_t itg_conv2d_listed(const int8_t *in, const int16_t *list, int32_t count)
+/* Of the taps ky x kx alone, which lie inside the input; tap 0 of the window lies at y0, x0. */
+static inline int32_t itg_conv2d_border(const int8_t *in, const int8_t *row, int32_t y0, int32_t x0, itg_taps ky,
+                                        itg_taps kx, const itg_conv2d_s8_params *p)
+{
+    const int32_t y = ky.first * p->dilation_h + y0;
+    const int32_t x = kx.first * p->dilation_w + x0;
+    const int8_t *taps = row + (ky.first * p->kernel_w + kx.first) * p->group_in_c;
+    return itg_conv2d_products(in + (y * p->in_w + x) * p->in_c, taps, ky.end - ky.first, kx.end - kx.first,
+                               p->in_offset, p);
+}
+
+/* The same of nonzeros first..end-1 of a list (conv2d_nonzeros.h); tap 0 of the window lies at in[at], which may be
+ * before the input where none of these are. */
+static inline int32_t itg_conv2d_listed(const int8_t *in, int32_t at, const int16_t *list, int32_t first, int32_t end,
+                                        int32_t in_offset)
 {
     int32_t sum = 0;
-    for (const int16_t *const end = list + 2 * count; list != end; list += 2) {
-        sum += list[1] * in[list[0]];
+    for (int32_t i = first; i < end; i++) {
+        sum += list[2 * i + 1] * (in[at + list[2 * i]] + in_offset);
     }
     return sum;
 }
 
+/* Of the taps ky x kx alone: those of a row of the kernel follow each other in the list, which was made for `size`. */
+static inline int32_t itg_conv2d_listed_border(const int8_t *in, int32_t y0, int32_t x0, itg_taps ky, itg_taps kx,
+                                               const int16_t *list, int32_t size, const itg_conv2d_s8_params *p)
+{
+    const int16_t *const before = list + 2 * size;
+    /* Where there is a list windows fit inside: no step is beyond the input. */
+    const int32_t at = (y0 * p->in_w + x0) * p->in_c;
+    int32_t sum = 0;
+    for (int32_t k = ky.first; k < ky.end; k++) {
+        const int16_t *const taps = before + k * p->kernel_w;
+        sum += itg_conv2d_listed(in, at, list, taps[kx.first], taps[kx.end], p->in_offset);
+    }
+    return sum;
+}
+
+/* Neighbouring windows that are summed at once: each nonzero is read once for them all. */
+#define ITG_CONV2D_WINDOWS 4
+
+/* Of the windows at `in` and at each `step` from there: `whole`, and the products of the list without in_offset. */
+static inline void itg_conv2d_listed_windows(const int8_t *in, int32_t step, const int16_t *list, int32_t count,
+                                             int32_t whole, int32_t sums[ITG_CONV2D_WINDOWS])
+{
+    int32_t sum0 = whole;
+    int32_t sum1 = whole;
+    int32_t sum2 = whole;
+    int32_t sum3 = whole;
+    for (const int16_t *const end = list + 2 * count; list != end; list += 2) {
+        const int32_t weight = list[1];
+        const int8_t *at = in + list[0];
+        sum0 += weight * *at;
+        at += step;
+        sum1 += weight * *at;
+        at += step;
+        sum2 += weight * *at;
+        at += step;
+        sum3 += weight * *at;
+    }
+    sums[0] = sum0;
+    sums[1] = sum1;
+    sums[2] = sum2;
+    sums[3] = sum3;
+}
+
 /* row [kernel_h][kernel_w][group_in_c]; `in` at the first channel of the group, `out` at the channel's first output.
- * `list` has the row's nonzeros, `count` of them; with a negative count it is not looked at. */
-static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int16_t *list, int32_t count, int32_t bias,
-                                  int32_t multiplier, int32_t shift, int8_t *out, const itg_conv2d_s8_params *p)
+ * `list`, made for `size` nonzeros (conv2d_nonzeros.h), has `count` of them; with a negative count it is not looked at. */
+static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int16_t *list, int32_t size, int32_t count,
+                                  int32_t bias, int32_t multiplier, int32_t shift, int8_t *out,
+                                  const itg_conv2d_s8_params *p)
 {
     const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_in_c;
     const int32_t whole = bias + p->in_offset * itg_conv2d_weight_sum(row, filter_size);
@@ -76,28 +133,36 @@ static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int
         const int32_t y0 = oy * p->stride_h - p->pad_top;
         const itg_taps ky = itg_taps_inside(y0, p->kernel_h, p->dilation_h, p->in_h);
         const int32_t rows = ky.end - ky.first;
-        for (int32_t ox = 0; ox < p->out_w; ox++) {
+        for (int32_t ox = 0; ox < p->out_w;) {
             const int32_t x0 = ox * p->stride_w - p->pad_left;
-            int32_t sum;
-            if (rows == p->kernel_h && x0 >= 0 && x0 + (p->kernel_w - 1) * p->dilation_w < p->in_w) {
+            const int32_t last = x0 + (p->kernel_w - 1) * p->dilation_w;
+            int32_t sums[ITG_CONV2D_WINDOWS];
+            int32_t windows = 1;
+            if (rows == p->kernel_h && x0 >= 0 && last < p->in_w) {
                 const int8_t *window = in + (y0 * p->in_w + x0) * p->in_c;
-                sum = whole;
-                sum += count < 0 ? itg_conv2d_products(window, row, rows, p->kernel_w, 0, p)
-                                 : itg_conv2d_listed(window, list, count);
+                if (count < 0) {
+                    sums[0] = whole + itg_conv2d_products(window, row, rows, p->kernel_w, 0, p);
+                } else if (ox + ITG_CONV2D_WINDOWS <= p->out_w
+                           && last + (ITG_CONV2D_WINDOWS - 1) * p->stride_w < p->in_w) {
+                    windows = ITG_CONV2D_WINDOWS;
+                    itg_conv2d_listed_windows(window, p->stride_w * p->in_c, list, count, whole, sums);
+                } else {
+                    sums[0] = whole + itg_conv2d_listed(window, 0, list, 0, count, 0);
+                }
             } else {
                 const itg_taps kx = itg_taps_inside(x0, p->kernel_w, p->dilation_w, p->in_w);
-                const int32_t columns = kx.end - kx.first;
-                sum = bias;
-                if (rows > 0 && columns > 0) {
-                    const int32_t y = ky.first * p->dilation_h + y0;
-                    const int32_t x = kx.first * p->dilation_w + x0;
-                    const int8_t *taps = row + (ky.first * p->kernel_w + kx.first) * p->group_in_c;
-                    sum += itg_conv2d_products(in + (y * p->in_w + x) * p->in_c, taps, rows, columns, p->in_offset, p);
+                sums[0] = bias;
+                if (rows > 0 && kx.end > kx.first) {
+                    sums[0] += count < 0 ? itg_conv2d_border(in, row, y0, x0, ky, kx, p)
+                                         : itg_conv2d_listed_border(in, y0, x0, ky, kx, list, size, p);
                 }
             }
-            sum = itg_requantize(sum, multiplier, shift) + p->out_offset;
-            *out = (int8_t)itg_clamp(sum, p->out_min, p->out_max);
-            out += p->out_c;
+            for (int32_t i = 0; i < windows; i++) {
+                const int32_t y = itg_requantize(sums[i], multiplier, shift) + p->out_offset;
+                *out = (int8_t)itg_clamp(y, p->out_min, p->out_max);
+                out += p->out_c;
+            }
+            ox += windows;
         }
     }
 }

@@ -13,7 +13,7 @@ void itg_conv2d_s4(const int8_t *in, const uint8_t *weights, const int32_t *bias
     const int32_t group_out_c = p->out_c / (p->in_c / p->group_in_c);
     for (int32_t oc = 0; oc < p->out_c; oc++) {
         itg_unpack_s4(weights + oc * filter_bytes, filter_size, row);
-        itg_conv2d_row(in + oc / group_out_c * p->group_in_c, row, NULL, -1, bias != NULL ? bias[oc] : 0,
-                       multiplier[oc], shift[oc], out + oc, p);
+        itg_conv2d_row(in + oc / group_out_c * p->group_in_c, row, NULL, 0, -1,
+                       bias != NULL ? bias[oc] : 0, multiplier[oc], shift[oc], out + oc, p);
     }
 }

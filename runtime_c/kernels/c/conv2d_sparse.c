@@ -16,7 +16,7 @@ void itg_conv2d_sparse(const int8_t *in, const uint8_t *bitmap, const int8_t *va
     for (int32_t oc = 0; oc < p->out_c; oc++) {
         itg_sparse_row(&d, row, filter_size);
         const int32_t count = itg_conv2d_nonzeros(row, list, list_size, p);
-        itg_conv2d_row(in + oc / group_out_c * p->group_in_c, row, list, count, bias != NULL ? bias[oc] : 0,
-                       multiplier[oc], shift[oc], out + oc, p);
+        itg_conv2d_row(in + oc / group_out_c * p->group_in_c, row, list, list_size, count,
+                       bias != NULL ? bias[oc] : 0, multiplier[oc], shift[oc], out + oc, p);
     }
 }

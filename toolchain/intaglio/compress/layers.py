@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from ..quantize.partial import choose
 from ..quantize.scales import WEIGHTED
-from ..train.module import GraphModule
+from ..train.module import GraphModule, graph_module
 
 Value = TypeVar("Value")
 
@@ -52,11 +52,13 @@ def weights_of(module: GraphModule, layers: Collection[str] = ("*",), option: st
     """The weights of convolutions and fully connected layers, in the graph's order, each once.
 
     Args:
+        module: or a Distillation of one, which is what a penalty is given.
         layers: names of layers with weights, or patterns with * and ?.
         option: where they come from, for errors.
 
     Raises: DataError for a name or pattern that no layer with weights has.
     """
+    module = graph_module(module)
     graph = module.graph
     weighted = [n for n in graph.nodes if n.op.name in WEIGHTED and n.inputs[1] in module.places]
     wanted = choose(replace(graph, nodes=tuple(weighted)), layers, option)

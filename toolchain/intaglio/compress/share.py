@@ -35,6 +35,14 @@ class Shared(nn.Module):  # type: ignore[misc]
     """A parametrization that gives weights few values: the last one that they get."""
 
 
+class Soft(Shared):
+    """A parametrization that draws weights to few values; `soft_share.harden` makes a codebook of it."""
+
+    def hard(self, weights: Any, axis: int) -> Codebook:
+        """The codebook for the weights as they are: as it, shaped like it."""
+        raise NotImplementedError
+
+
 class Codebook(Shared):
     """A parametrization that gives entries of codebooks in place of the weights.
 

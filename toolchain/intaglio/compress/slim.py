@@ -17,6 +17,7 @@ from ..graph import Graph
 from ..ops.batch_norm import BatchNorm
 from ..train.float_run import torch_module
 from ..train.loop import Penalty
+from ..train.module import graph_module
 from .dependencies import Along, Dependencies, dependencies
 
 TINY = 1e-12
@@ -37,7 +38,7 @@ def slimming(graph: Graph, strength: float = 1e-4) -> Penalty:
         raise DataError(f"graph {graph.name}", "has no batch norm whose channels can be removed")
 
     def penalty(module: Any, part: float) -> Any:
-        values = module.constants()
+        values = graph_module(module).constants()
         return strength * sum(values[a.tensor][_cut(a, found)].abs().sum() for a in parts)
 
     return penalty
@@ -103,7 +104,7 @@ def _learned(graph: Graph, found: Dependencies) -> list[Along]:
 def _squares(module: Any, parts: Sequence[Along], count: int) -> Any:
     """The sum of the squares of each group, [count]."""
     torch = torch_module()
-    values = module.constants()
+    values = graph_module(module).constants()
     some = values[parts[0].tensor] if parts else next(module.parameters())
     total = torch.zeros(count, dtype=some.dtype, device=some.device)
     for a in parts:

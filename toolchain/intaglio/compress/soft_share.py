@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import DataError
 from ..train.module import GraphModule
 from .layers import weights_of
-from .share import SMALLEST, Codebook, Shared, change, k_means, nearest, replace_by, sharable
+from .share import SMALLEST, Codebook, Soft, change, k_means, nearest, replace_by, sharable
 
 PORTION = 1 << 20
 """Attentions that are held at a time, 4 MB; those of the other weights are computed again in the backward pass."""
@@ -36,7 +36,7 @@ UNSEEN = 1e-9
 """A centre that gets less attention than this from all weights together stays where it is."""
 
 
-class SoftCodebook(Shared):
+class SoftCodebook(Soft):
     """A parametrization: a weight becomes the mean of the centres by its attention to them, a softmax of minus the
     squared distances over the temperature. Weights that are zero at the start stay zero."""
 
@@ -122,7 +122,8 @@ class SoftShare:
 
 
 def harden(module: GraphModule) -> dict[str, float]:
-    """Make codebooks (share.py) of soft ones: each weight takes the centre nearest to it, on the int8 grid.
+    """Make codebooks (share.py) of soft ones, and of mixtures (mixture.py): each weight takes the centre nearest to it,
+    or the mean of its likeliest component, on the int8 grid.
 
     Training then tunes the entries.
 
@@ -132,7 +133,7 @@ def harden(module: GraphModule) -> dict[str, float]:
     module.eval()
     errors = {}
     for w in weights_of(module):
-        soft = next((step for step in w.steps() if isinstance(step, SoftCodebook)), None)
+        soft = next((step for step in w.steps() if isinstance(step, Soft)), None)
         if soft is None:
             continue
         before, value = w.value(), w.original().detach()

@@ -19,6 +19,8 @@ from ..ops.base import Call, Const, Num, Struct
 FILE = "weights.json"
 BIT_LENGTHS = np.array([i.bit_length() for i in range(256)])
 CORE = "cortex-m4"
+WINDOWS = 4
+"""ITG_CONV2D_WINDOWS of conv2d_row.h."""
 
 
 @cache
@@ -43,8 +45,9 @@ def work(call: Call, weights: Array) -> dict[str, float]:
     row: an output channel; tap: a place of a filter, for all its channels; weight, nonzero: once for each, in
     FULLY_CONNECTED for each row of the input; stream: 16 bits of codes; table: bytes of tables; entry: 4 bytes of a
     decoder's scratch; mask: bits of a bitmap up to the last nonzero of each byte. position; output; run: neighbouring
-    products in a loop of their own; product; listed: products of a list of nonzeros; border: weights summed up at the
-    borders of the input.
+    products in a loop of their own; product; border: products at the borders of the input. Of filters taken as a list
+    of nonzeros instead: listed, their products at windows that are summed together (WINDOWS), single, at others, and
+    segment, a row of a kernel at the border.
     """
     p = {key: int(v) for a in call.args if isinstance(a, Struct) for key, v in a.fields if isinstance(v, int)}
     rows, columns = weights.shape
@@ -68,6 +71,8 @@ def work(call: Call, weights: Array) -> dict[str, float]:
     positions = p["out_h"] * p["out_w"]
     size = next((int(a.value) for a in call.args if isinstance(a, Num)), -1)
     listed = nonzeros <= size
+    unlisted, entries = int((~listed).sum()), int(nonzeros[listed].sum())
+    together = y_inside * (x_inside - x_inside % WINDOWS)
     runs = p["kernel_h"] * (1 if p["dilation_w"] * p["in_c"] == p["group_in_c"] else p["kernel_w"])
     taps = rows * p["kernel_h"] * p["kernel_w"]
     once = {"row": rows, "tap": taps, "weight": rows * columns, "nonzero": int(nonzeros.sum()), **decoded}
@@ -75,10 +80,13 @@ def work(call: Call, weights: Array) -> dict[str, float]:
         # As they are, weights are taken position by position; otherwise row by row.
         **(once if arrays else {"position": positions}),
         "output": rows * positions,
-        "run": runs * (rows * (positions - inside) + int((~listed).sum()) * inside),
-        "product": rows * outer + int((~listed).sum()) * inside * columns,
-        "listed": int(nonzeros[listed].sum()) * inside,
-        "border": rows * outer,
+        "run": runs * unlisted * positions,
+        "product": unlisted * (outer + inside * columns),
+        "border": unlisted * outer,
+        "listed": entries * together,
+        # Nonzeros are taken to be as frequent at the taps inside as at the others.
+        "single": entries * (inside - together) + round(entries * outer / columns),
+        "segment": int(listed.sum()) * p["kernel_h"] * (positions - inside),
     }
 
 

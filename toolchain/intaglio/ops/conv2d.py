@@ -97,7 +97,7 @@ class Conv2D(Op):
         )  # fmt: skip
         return weighted_call(
             node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
-            row=w.size // w.shape[0], span=self._span(x, w),
+            row=w.size // w.shape[0], span=self._span(x, w), taps=w.shape[1] * w.shape[2],
         )
 
     def _span(self, x: Tensor, w: Tensor) -> int | None:

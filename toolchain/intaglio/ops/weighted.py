@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..graph import Graph, Node
 
 LISTED = 0.8
-"""The density up to which a list of nonzeros takes fewer instructions than all weights."""
+"""The density up to which a list of nonzeros is worth its scratch, which is four times that of the row."""
 BIAS = {"int8": "int32", "int16": "int64"}
 """The dtype of a bias, by that of the activations (TFLite quantization specification)."""
 
@@ -50,6 +50,7 @@ def weighted_call(
     stepped: bool = False,
     row: int = 0,
     span: int | None = None,
+    taps: int = 1,
     stem: str = "",
 ) -> Call:
     """The call of the kernel named like the operator, or `stem`, in int8, int16 or float32 as the tensors are.
@@ -57,7 +58,8 @@ def weighted_call(
     `sizes` open the params struct; `multipliers` of (x, weights, out) are for integers alone. `stepped` kernels take
     one multiplier for all channels as well, and are told by `multiplier_step`. Encoded weights (lower/encodings) have
     kernels of their own, which decode an output channel's `row` of so many weights before they use it; 0 for those that
-    need no room, and skip zeros in all windows by a list of the nonzeros: see `nonzeros_argument` for `span`.
+    need no room, and skip zeros in all windows by a list of the nonzeros: see `nonzeros_argument` for `span` and
+    `taps`.
     """
     ins, out = graph.ins(node), graph.outs(node)[0]
     x, w = need(ins[0]), need(ins[1])
@@ -87,13 +89,14 @@ def weighted_call(
     scratch: tuple[Arg, ...] = (Scratch(encoded.ram_bytes, "int32"),) * (encoded.ram_bytes > 0)
     scratch += (Scratch(row),) * (row > 0)
     if encoded.skips and row > 0:
-        scratch += nonzeros_argument(rows, span)
+        scratch += nonzeros_argument(rows, span, taps)
     args = (Buf(x.name), *arrays, bias, *factors, Buf(out.name), *scratch, params)
     return Call(f"{stem}_{name}", f"itg_{stem}_{name}", args)
 
 
-def nonzeros_argument(rows: Array, span: int | None) -> tuple[Arg, Arg]:
-    """The scratch for a list of a row's nonzeros, 4 bytes each, and how many they are at most; see conv2d_nonzeros.h.
+def nonzeros_argument(rows: Array, span: int | None, taps: int) -> tuple[Arg, Arg]:
+    """The scratch for a list of a row's nonzeros, 4 bytes each and 2 for each of `taps` and the end, and how many
+    nonzeros they are at most; see conv2d_nonzeros.h.
 
     Rows [n][weights] with many nonzeros take less time as they are. `span`: how many elements of the input lie from
     the first to the last that a row meets; None where windows never lie wholly inside.
@@ -101,7 +104,7 @@ def nonzeros_argument(rows: Array, span: int | None) -> tuple[Arg, Arg]:
     counts = np.count_nonzero(rows, axis=1)
     worth = counts[counts <= rows.shape[1] * LISTED]
     size = int(worth.max(initial=0)) if span is not None and span <= INT_RANGE["int16"][1] else 0
-    return (Scratch(4 * size, "int16") if size else Null()), Num(size)
+    return (Scratch(4 * size + 2 * (taps + 1), "int16") if size else Null()), Num(size)
 
 
 def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tensor, axis: int) -> list[str]:

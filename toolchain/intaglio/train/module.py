@@ -23,6 +23,11 @@ ATTRIBUTE = {"weights": "weight"}
 """What an input is called as a parameter, where PyTorch has another word for it."""
 
 
+def graph_module(module: Any) -> GraphModule:
+    """The GraphModule that trains: `module`, or the student of a Distillation, which holds one (compress/distil.py)."""
+    return getattr(module, "student", module)  # type: ignore[no-any-return]
+
+
 class GraphModule(nn.Module):  # type: ignore[misc]
     """A float Graph, trainable.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from ...graph import Graph
-from .base import Context, check_layers
+from .base import Context, Parts, check_layers
 from .training import Taught, train
 
 MOST = 256
@@ -36,16 +36,28 @@ class Step(Taught):
     groups: Annotated[int | dict[str, int], AfterValidator(_groups)] = 1
     """Codebooks of a layer, each for as many neighbouring output channels."""
     soft_epochs: int = Field(default=0, ge=0)
-    """Of a training before, in which weights are drawn to their centres bit by bit (compress/soft_share.py)."""
+    """Of a training before, in which weights are drawn to their centres bit by bit."""
+    soft: Literal["k-means", "mixture"] = "k-means"
+    """How: each weight a mean of the centres that it attends to (compress/soft_share.py), or a mixture of Gaussians as
+    their prior (compress/mixture.py)."""
+    strength: float = Field(default=10.0, ge=0, lt=float("inf"))
+    """Of `mixture`: how much loss a nat a weight costs."""
+    zeros: Parts = 0.0
+    """Of `mixture`: the part of the weights that its component at zero has; 0 for none."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.soft_epochs and self.groups != 1:
             raise ValueError("soft_epochs go with one codebook a layer; allowed: groups = 1")
+        if self.given("soft") and not self.soft_epochs:
+            raise ValueError(f"soft is {self.soft!r} with soft_epochs = 0; allowed: 1 or more")
+        alone = self.given("strength", "zeros") if self.soft != "mixture" else []
+        if alone:
+            raise ValueError(f'{alone[0]} is given with soft = "{self.soft}"; allowed: "mixture"')
         return self
 
     def check(self, graph: Graph) -> None:
-        for option in ("entries", "groups"):
+        for option in ("entries", "groups", "zeros"):
             value = getattr(self, option)
             if isinstance(value, Mapping):
                 check_layers(graph, option, value)
@@ -56,23 +68,31 @@ class Step(Taught):
         from ..layers import by_layer
         from ..prune import keep_zeros
         from ..share import share
-        from ..soft_share import SoftShare, harden
+        from ..soft_share import harden
 
         module = to_module(simplify(graph))
         chosen = {w.name for w, _ in by_layer(module, "entries", self.entries)}
         others = [w for w in _names(module) if w not in chosen]
         keep_zeros(module, others)
         if self.soft_epochs:
-            schedule = SoftShare(module, self.entries)
-            train(
-                module, self, context, part="soft", teaching=self.distil, epochs=self.soft_epochs, after_step=schedule
-            )  # fmt: skip
+            how = self._softly(module)
+            train(module, self, context, part="soft", teaching=self.distil, epochs=self.soft_epochs, **how)
             harden(module)
         else:
             share(module, self.entries, groups=self.groups)
         train(module, self, context, teaching=self.distil)
         found: Graph = module.to_graph()
         return found
+
+    def _softly(self, module: Any) -> dict[str, Any]:
+        """Prepares `module`; what `train` is to do for it."""
+        from ..mixture import mix, mixture_prior
+        from ..soft_share import SoftShare
+
+        if self.soft == "k-means":
+            return {"after_step": SoftShare(module, self.entries)}
+        mix(module, self.entries, zeros=self.zeros)
+        return {"penalty": mixture_prior(self.strength)}
 
 
 def _names(module: Any) -> list[str]:
