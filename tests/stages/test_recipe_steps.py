@@ -1,5 +1,8 @@
 """What the steps of recipes do, and the recipes of the package on the digits."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -209,6 +212,18 @@ def test_encodings_change_no_output_and_are_in_the_file():
     assert encoded.measured.weight_bytes < 0.8 * dense.measured.weight_bytes
     kept = intaglio.load("out/model.itg")
     assert any(t.encoding for t in kept.tensors.values())
+    # The report says what each would have cost, and which it is.
+    told = json.loads(Path("out/report.json").read_text())["encodings"]
+    assert [t["encoding"] for t in told] == [w["encoding"] for t in told for w in t["ways"] if "size" in w["chosen"]]
+    assert all({"dense", "huffman", "tans"} <= {w["encoding"] for w in t["ways"]} for t in told) and len(told) == 3
+    table, page = Path("out/report.md").read_text(), Path("out/report.html").read_text()
+    for t in told:
+        for way in t["ways"]:
+            here = way["encoding"] == t["encoding"]
+            name = f"**{way['encoding']}**" if here else way["encoding"]
+            assert f"| {name} | {way['flash_bytes']:,} | {way['instructions_estimated']:,} |" in table
+            assert f"<td>{way['encoding']}</td><td>{way['flash_bytes']:,}</td>" in page
+    assert page.count("class=chosen") == 3
     x = digits()[1][0][:50]
     outputs = [intaglio.run(g, "host", x) for g in (dense.graph, kept)]
     [name] = outputs[0]

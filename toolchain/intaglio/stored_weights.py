@@ -32,6 +32,8 @@ class StoredWeights:
     """The weights of one or more layers (equal ones are stored once)."""
 
     name: str
+    encoding: str
+    """As the graph has it."""
     ways: tuple[Way, ...]
 
 
@@ -45,6 +47,7 @@ def stored_weights(graph: Graph, core: str = CORE) -> list[StoredWeights]:
     return [
         StoredWeights(
             ", ".join(map(layer_name, layer.nodes)),
+            graph.tensors[layer.tensors[0]].encoding or "dense",
             tuple(
                 Way(
                     o.encoding or "dense", o.flash_bytes, o.ram_bytes, o.instructions, tuple(sorted(o.kernels)),

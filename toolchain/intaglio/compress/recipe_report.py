@@ -9,8 +9,10 @@ import html
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from ..stored_weights import StoredWeights
 from .recipe import Recipe
 from .recipe_measure import BOARD, Measured
 
@@ -25,8 +27,9 @@ LABEL = 15
 
 
 def report(
-    name: str, recipe: Recipe, rows: Sequence[Row], files: Sequence[str], no_tflite: str
-) -> dict[str, bytes]:
+    name: str, recipe: Recipe, rows: Sequence[Row], files: Sequence[str], no_tflite: str,
+    stored: Sequence[StoredWeights],
+) -> dict[str, bytes]:  # fmt: skip
     """The files of the report by name.
 
     Args:
@@ -34,11 +37,15 @@ def report(
         rows: what was done and what was measured then, the model as it was given first.
         files: the models that lie beside.
         no_tflite: why there is no .tflite, if so.
+        stored: what each way to store the weights of each layer takes.
     """
     steps = [{"step": k, "do": do, **found.to_dict()} for k, (do, found) in enumerate(rows)]
-    data = {"model": name, "board": BOARD, "recipe": recipe.to_dict(), "steps": steps, "files": list(files)}
+    data = {
+        "model": name, "board": BOARD, "recipe": recipe.to_dict(), "steps": steps,
+        "encodings": [asdict(layer) for layer in stored], "files": list(files),
+    }  # fmt: skip
     notes = _notes(rows, no_tflite)
-    made = (_markdown(name, rows, notes), _page(name, rows, notes), json.dumps(data, indent=1) + "\n")
+    made = (_markdown(name, rows, notes, stored), _page(name, rows, notes, stored), json.dumps(data, indent=1) + "\n")
     return {file: text.encode() for file, text in zip(REPORTS, made, strict=True)}
 
 
@@ -54,6 +61,29 @@ def cells(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         body.append([str(k), do, right, loss, *sizes, f"{m.zeros:.1%}"])
     used = [c for c in range(len(headings)) if any(row[c] for row in body)]
     return tuple(headings[c] for c in used), [tuple(row[c] for c in used) for row in body]
+
+
+ENCODINGS = "What each encoding takes"
+ENCODING_HEADINGS = ("layer", "encoding", "flash", "instructions (estimated)", "more RAM", "for")
+ENCODINGS_NOTE = (
+    "Flash: bytes of weights and tables, without the decoder's code, which all layers share. Instructions: of an "
+    "inference on the Cortex-M4, estimated. More RAM: by how much the arena grows. For: the preferences that choose it."
+)
+
+
+def encoding_cells(stored: Sequence[StoredWeights]) -> list[tuple[bool, tuple[str, ...]]]:
+    """A row for each way to store each layer's weights: whether the model has it, and what it takes."""
+    return [
+        (
+            way.encoding == layer.encoding,
+            (
+                layer.name if k == 0 else "", way.encoding, f"{way.flash_bytes:,}", f"{way.instructions_estimated:,}",
+                f"{way.ram_bytes:,}", ", ".join(way.chosen),
+            ),
+        )
+        for layer in stored
+        for k, way in enumerate(layer.ways)
+    ]  # fmt: skip
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -78,12 +108,20 @@ def _notes(rows: Sequence[Row], no_tflite: str) -> list[str]:
     return notes + ([f"There is no .tflite: {no_tflite}."] if no_tflite else [])
 
 
-def _markdown(name: str, rows: Sequence[Row], notes: Sequence[str]) -> str:
+def _markdown(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights]) -> str:
     headings, body = cells(rows)
     lines = ["| " + " | ".join(headings) + " |", "|---:|---|" + "---:|" * (len(headings) - 2)]
     lines += ["| " + " | ".join(row) + " |" for row in body]
     table = "\n".join(lines)
-    return f"# {name}, compressed\n\n{summary(rows)}\n\n{table}\n\n" + "\n\n".join(notes) + "\n"
+    text = f"# {name}, compressed\n\n{summary(rows)}\n\n{table}\n\n" + "\n\n".join(notes) + "\n"
+    if not stored:
+        return text
+    lines = ["| " + " | ".join(ENCODING_HEADINGS) + " |", "|---|---|---:|---:|---:|---|"]
+    for has, (layer, encoding, *numbers) in encoding_cells(stored):
+        named = f"**{encoding}**" if has else encoding
+        lines.append("| " + " | ".join([layer.replace("|", "\\|"), named, *numbers]) + " |")
+    table = "\n".join(lines)
+    return f"{text}\n## {ENCODINGS}\n\n{table}\n\n{ENCODINGS_NOTE} In bold: what the model has.\n"
 
 
 # ---- the page -----------------------------------------------------------------------------------------------------
@@ -105,11 +143,12 @@ div { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid var(--rule); }
 th { color: var(--faint); font-weight: 600; } th:nth-child(2), td:nth-child(2) { text-align: left; }
+table.encodings :is(th, td):is(:nth-child(1), :nth-child(6)) { text-align: left; } tr.chosen { font-weight: 600; }
 p.note { color: var(--faint); font-size: 13px; }
 """
 
 
-def _page(name: str, rows: Sequence[Row], notes: Sequence[str]) -> str:
+def _page(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights]) -> str:
     headings, body = cells(rows)
     head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
     lines = "\n".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in body)
@@ -134,9 +173,30 @@ def _page(name: str, rows: Sequence[Row], notes: Sequence[str]) -> str:
 </tbody>
 </table></div>
 {said}
+{_encodings(stored)}
 </body>
 </html>
 """
+
+
+def _encodings(stored: Sequence[StoredWeights]) -> str:
+    """The table of encodings, as HTML; nothing for a model without a choice."""
+    if not stored:
+        return ""
+    head = "".join(f"<th>{h}</th>" for h in ENCODING_HEADINGS)
+    lines = [
+        f"<tr{' class=chosen' if has else ''}>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
+        for has, row in encoding_cells(stored)
+    ]
+    body = "\n".join(lines)
+    return f"""<h2>{ENCODINGS}</h2>
+<div><table class="encodings">
+<thead><tr>{head}</tr></thead>
+<tbody>
+{body}
+</tbody>
+</table></div>
+<p class="note">{html.escape(ENCODINGS_NOTE)} In bold: what the model has.</p>"""
 
 
 def _picture(rows: Sequence[Row]) -> str:

@@ -28,6 +28,7 @@ from ..errors import DataError, OutputError, UnsupportedError
 from ..files import write_file
 from ..graph import Graph, float_model, verify
 from ..pipeline import ModuleOf
+from ..stored_weights import StoredWeights, stored_weights
 from ..train.float_run import torch_module
 from . import recipe as recipes
 from .recipe import Recipe, located
@@ -268,7 +269,10 @@ def _finish(plan: Recipe, results: list[StepResult], folder: Path) -> Compressed
     except UnsupportedError as error:
         why = error.found
     rows = [(r.do, r.measured) for r in results]
-    contents.update(report(last.graph.name, plan, rows, tuple(contents), why))
+    stored: list[StoredWeights] = []
+    with contextlib.suppress(UnsupportedError):
+        stored = stored_weights(last.graph)
+    contents.update(report(last.graph.name, plan, rows, tuple(contents), why, stored))
     for name, data in contents.items():
         if not (folder / name).is_file() or (folder / name).read_bytes() != data:
             write_file(folder / name, data)
