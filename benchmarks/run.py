@@ -9,9 +9,10 @@ from common import SHARED
 
 ALL = (
     "models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "encoded_weights", "third_party",
-    "trained", "deep_compression", "post_training_size",
+    "trained", "deep_compression", "post_training_size", "techniques",
 )  # fmt: skip
-NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained", "deep_compression", "post_training_size")
+NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained", "deep_compression", "post_training_size",
+                "techniques")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

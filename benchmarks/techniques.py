@@ -8,7 +8,7 @@ for the Cortex-M4. All but plain int8 are reduced losslessly, and their weights 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from intaglio.compress.importance import batch_norm_scale, l2
 from intaglio.compress.lossless import lossless
 from intaglio.compress.prune import keep_zeros, prune
 from intaglio.compress.prune_channels import prune_channels
-from intaglio.compress.share import share
+from intaglio.compress.share import keep_codebooks, share
 from intaglio.compress.slim import slimming
 from intaglio.compress.soft_share import SoftShare, harden
 from intaglio.graph import Graph
@@ -45,15 +45,37 @@ SAME = 8
 """Inputs for which the image's outputs are compared with the reference's."""
 THREADS = 1
 TUNED = Settings(
-    epochs=3, learning_rate=0.02, optimizer="sgd", weight_decay=2e-4, warmup=0.05, seed=training.SEED
+    epochs=2, learning_rate=0.02, optimizer="sgd", weight_decay=2e-4, warmup=0.05, seed=training.SEED
 )  # fmt: skip
 FOLDED = replace(TUNED, learning_rate=0.002)
 """Without batch norms, and in integers, steps must be small."""
 SPARSITY = 0.8
 CHANNELS = 0.3
 ENTRIES = 16
-MACS, SPARSITY_TOGETHER = 0.47, 0.5
-"""Of the combined recipe: the part of the multiply-accumulates that stays, and of those weights that go."""
+FROZEN = 0.5
+"""The part of quantization-aware training in which ranges are learned as well."""
+LARGE = 1000
+"""Convolutions with fewer weights than this lose a smaller part of them; depthwise ones none: they hold little."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """The combined recipe for a network."""
+
+    macs: float
+    """The part of the multiply-accumulates that stays when channels go."""
+    large: float
+    small: float
+    """The part of the weights that then goes, of convolutions with LARGE weights or more, and of others."""
+    entries: int
+    """Values that the weights of each of these layers take."""
+    channels: Settings
+    weights: Settings
+    more: Settings
+    """With the weights that are left."""
+    tune: Settings
+    """Of the values that they share, in floats and then in integers."""
+    aware: Settings
 
 
 @dataclass(frozen=True)
@@ -69,6 +91,7 @@ class Work:
     calibration: Any
     first_and_last: tuple[str, ...]
     test: tuple[Any, Any]
+    together: Together
 
     def fit(self, label: str, module: Any, settings: Settings, **how: Any) -> Any:
         """Trained in place; resumed from where an earlier run stopped."""
@@ -98,9 +121,10 @@ def pruned_hard(w: Work, label: str) -> Graph:
 
 
 def pruned_soft(w: Work, label: str) -> Graph:
-    """A cubic schedule with regrowth."""
+    """A cubic schedule with regrowth, the same part of every layer but depthwise ones."""
     module = to_module(w.graph)
-    return w.int8(to_graph(w.fit(label, module, TUNED, after_step=Gradual(module, SPARSITY))))
+    schedule = Gradual(module, {name: SPARSITY for name, _ in dense(w.graph)}, end=0.6)
+    return w.int8(to_graph(w.fit(label, module, TUNED, after_step=schedule)))
 
 
 def channels_hard(w: Work, label: str) -> Graph:
@@ -152,7 +176,7 @@ def shared_hard(w: Work, label: str) -> Graph:
     """k-means codebooks, their entries fine-tuned."""
     module = to_module(simplify(w.graph))
     share(module, ENTRIES)
-    return w.int8(to_graph(w.fit(label, module, replace(FOLDED, epochs=2))))
+    return w.int8(to_graph(w.fit(label, module, FOLDED)))
 
 
 def shared_soft(w: Work, label: str) -> Graph:
@@ -164,18 +188,37 @@ def shared_soft(w: Work, label: str) -> Graph:
 
 
 def combined(w: Work, label: str) -> Graph:
-    """Channels removed, the original as teacher; pruned on the way to integers, in which it is trained to the end."""
-    smaller = prune_channels(w.graph, macs=round(MACS * w.graph.macs()))
-    smaller = distilled(w, f"{label}, channels", smaller, Distilling(), replace(TUNED, epochs=6, learning_rate=0.05))
+    """All five: channels removed, weights pruned, the others shared, then integers; the original as teacher."""
+    how = w.together
+    smaller = prune_channels(w.graph, macs=round(how.macs * w.graph.macs()))
+    smaller = distilled(w, f"{label}, channels", smaller, Distilling(), how.channels)
     module = to_module(smaller)
     taught = Distillation(module, w.graph)
-    schedule = Gradual(module, SPARSITY_TOGETHER)
-    w.fit(f"{label}, weights", taught, replace(TUNED, epochs=4), loss=taught.loss, after_step=schedule)
+    schedule = Gradual(module, {name: how.large if many else how.small for name, many in dense(smaller)}, end=0.6)
+    w.fit(f"{label}, weights", taught, how.weights, loss=taught.loss, after_step=schedule)
+    w.fit(f"{label}, more", taught, how.more, loss=taught.loss)
+    pruned = simplify(to_graph(module))
+    module = to_module(pruned)
+    keep_zeros(module)
+    share(module, {name: how.entries for name, _ in dense(pruned)})
+    taught = Distillation(module, w.graph)
+    w.fit(label, taught, how.tune, loss=taught.loss)
     aware = quantization_aware(to_graph(module), w.calibration)
-    keep_zeros(aware)
+    keep_codebooks(aware)
     taught = Distillation(aware, w.graph)
-    w.fit(label, taught, replace(FOLDED, epochs=2), loss=taught.loss)
+
+    def freeze(part: float) -> None:
+        if part >= FROZEN:
+            aware.freeze_ranges()
+
+    w.fit(f"{label}, integers", taught, how.aware, loss=taught.loss, before_step=freeze)
     return to_graph(aware)
+
+
+def dense(graph: Graph) -> list[tuple[str, bool]]:
+    """The convolutions over all channels and the fully connected layers, and whether they have many weights."""
+    found = [n for n in graph.nodes if n.op.name in ("conv2d", "fully_connected")]
+    return [(n.name, graph.tensors[n.inputs[1]].size >= LARGE) for n in found]
 
 
 TECHNIQUES: dict[str, Callable[[Work, str], Graph]] = {
@@ -199,7 +242,7 @@ BASELINE = "quantization, hard"
 
 def main(*names: str) -> None:
     """`names` of networks: these alone, for a look; nothing is published then."""
-    results = {w.title: judged(w) for w in works(names or ("resnet8", "mobilenet"))}
+    results = {w.title: judged(w) for w in works(names or NETWORKS)}
     if names:
         print(report(results))
         return
@@ -210,16 +253,30 @@ def main(*names: str) -> None:
         RESULTS.joinpath(picture(title)).write_text(scatter(title, "flash of the image, KiB", "accuracy, %", points))
 
 
-def works(names: Sequence[str]) -> list[Work]:
+SHORT, LONG = replace(TUNED, epochs=6, learning_rate=0.05), replace(TUNED, epochs=20, learning_rate=0.1)
+ONE, NONE = replace(FOLDED, epochs=1), replace(FOLDED, epochs=0)
+NETWORKS = {
+    "resnet8": (
+        "ResNet-8", lambda: training.resnet8(THREADS),
+        Together(0.9, 0.7, 0.5, 32, replace(SHORT, epochs=3), replace(SHORT, epochs=8), NONE, ONE, ONE),
+    ),
+    "mobilenet": (
+        "MobileNet", training.mobilenet,
+        Together(0.85, 0.7, 0.5, 64, SHORT, LONG, replace(SHORT, epochs=8, weight_decay=5e-5), ONE, FOLDED),
+    ),
+}  # fmt: skip
+
+
+def works(names: Iterable[str]) -> list[Work]:
     """The networks; loaded once the data is."""
     data, test = networks.cifar("train"), networks.cifar("test")
     found = []
     for name in names:
-        title, make = {"resnet8": ("ResNet-8", training.resnet8), "mobilenet": ("MobileNet", training.mobilenet)}[name]
+        title, make, together = NETWORKS[name]
         graph = intaglio.from_torch(make(), data[0][:1], name)
         x = nhwc(data[0])
         judge, ends = (nhwc(test[0]), test[1].numpy()), ("conv2d", "linear")
-        found.append(Work(name, title, graph, (torch.as_tensor(x), data[1]), x[:CALIBRATION], ends, judge))
+        found.append(Work(name, title, graph, (torch.as_tensor(x), data[1]), x[:CALIBRATION], ends, judge, together))
     return found
 
 

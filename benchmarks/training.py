@@ -13,7 +13,7 @@ from intaglio.train.loop import Settings, evaluate, fit
 
 CHECKPOINTS = ROOT / "build" / "training"
 THREADS = 2
-"""Sums depend on how many threads make them: the figures are repeatable with as many."""
+"""Sums depend on how many threads make them: the figures are repeatable with as many, and checkpoints are named so."""
 SEED = 1
 LENET = Settings(epochs=15, batch=128, learning_rate=1e-3, optimizer="adam", seed=SEED)
 LENET300 = Settings(epochs=15, batch=128, learning_rate=1e-3, optimizer="adam", seed=SEED)
@@ -35,9 +35,9 @@ def lenet5() -> Any:
     return _trained("lenet5", networks.LeNet5, networks.mnist, LENET)
 
 
-def resnet8() -> Any:
+def resnet8(threads: int = THREADS) -> Any:
     """ResNet-8 on cifar10_jpeg, in eval mode."""
-    return _trained("resnet8", networks.ResNet8, networks.cifar, RESNET, networks.flipped_and_shifted)
+    return _trained("resnet8", networks.ResNet8, networks.cifar, RESNET, networks.flipped_and_shifted, threads)
 
 
 def mobilenet() -> Any:
@@ -51,7 +51,7 @@ def _trained(name: str, make: Any, data: Any, settings: Settings, augment: Any =
     module = make()
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     fit(
-        module, data("train"), settings, augment=augment, checkpoint=CHECKPOINTS / f"{name}.pt",
+        module, data("train"), settings, augment=augment, checkpoint=CHECKPOINTS / f"{name}-{threads}.pt",
         after_epoch=lambda e: print(f"{name}: {e}", flush=True),
     )  # fmt: skip
     return module

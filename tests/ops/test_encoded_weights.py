@@ -14,6 +14,7 @@ from intaglio import pipeline
 from intaglio.errors import GraphError, UnsupportedError
 from intaglio.graph import Graph, Quant, verify
 from intaglio.lower.encodings import encode, matrix, names
+from intaglio.ops.base import Num
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.fully_connected import FullyConnected
 
@@ -134,6 +135,33 @@ def test_several_rows_decode_once():
     graph = replace(graph, tensors={**graph.tensors, "x": x, "y": y})
     files = pipeline.compile_graph(encoded(graph, "huffman", np.random.default_rng(1)), "host")
     assert "kernels/conv2d_huffman.c" in files and "kernels/fully_connected_huffman.c" not in files
+    # Side by side, so that four of them share each nonzero.
+    [call] = pipeline.lower(encoded(graph, "huffman", np.random.default_rng(1))).nodes[0].calls
+    assert dict(call.args[-1].fields)["out_w"] == 6
+
+
+def test_empty_filters_beside_full_ones_take_no_products():
+    rng = np.random.default_rng(3)
+    graph = conv2d((6, 6), 3, 6, (3, 3), (1, 1), (1, 1), (1, 1, 1, 1), 1, rng)
+    w = np.full(graph.tensors["w"].shape, 3, np.int8)
+    w[::2] = 0
+    for encoding in OURS:
+        if encode(encoding, matrix(w)) is not None:
+            half = with_weights(graph, w, encoding)
+            check_cases(lambda _, half=half: half, 1)
+            # A list without room for a nonzero: empty filters take it, the others go without.
+            call = pipeline.lower(half).nodes[0].calls[0]
+            assert encoding == "codebook" or ([s.nbytes for s in call.scratches][-1], Num(0)) == (20, call.args[-2])
+
+
+def test_windows_beside_each_other_of_any_number():
+    """Four are summed at once; what is left one by one, and at the border tap by tap."""
+    rng = np.random.default_rng(4)
+    for width in range(1, 14):
+        for stride in (1, 2):
+            graph = conv2d((3, width), 5, 4, (3, 3), (1, stride), (1, 1), (1, 1, 1, 1), 1, rng)
+            found = with_weights(graph, weights_for("sparse", graph.tensors["w"].shape, rng), "sparse")
+            check_cases(lambda _, found=found: found, 1)
 
 
 def test_a_list_of_nonzeros_only_where_it_pays():

@@ -8,6 +8,7 @@ from floats import same_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intaglio.compress import mixture as mixture_module
 from intaglio.compress.distil import Distillation
 from intaglio.compress.gates import gate, l0
 from intaglio.compress.layers import weights_of
@@ -60,6 +61,41 @@ def test_the_prior_is_that_of_the_mixture_and_so_is_its_gradient(seed, k, zeros,
         assert mixture.means[0] == 0 and float(mixture.shares[0]) == pytest.approx(zeros)
     book = mixture.hard(weights, 0)
     assert len(book(None).detach().unique()) <= k and book.zero == (pruned or zeros > 0)
+
+
+def test_weights_are_looked_at_in_portions(monkeypatch):
+    torch.manual_seed(3)
+    weights = torch.randn(40, 50)
+    found = []
+    for portion in (1 << 20, 700):
+        monkeypatch.setattr(mixture_module, "PORTION", portion)
+        mixture = Mixture(weights, 8, 0.3)
+        w = weights.clone().requires_grad_(True)
+        value = mixture.surprise(w)
+        value.backward()
+        found.append((value.detach(), w.grad, mixture.means.clone(), mixture.hard(weights, 0)(None).detach()))
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("size", [1e-22, 1e-35, 1e18])
+def test_weights_of_extreme_sizes(size):
+    torch.manual_seed(0)
+    weights = torch.randn(50) * size
+    mixture = Mixture(weights, 4, 0.0)
+    w = (weights + 1e-3).requires_grad_(True)
+    for _ in range(3):
+        value = mixture.surprise(w)
+    value.backward()
+    assert bool(torch.isfinite(value.detach())) and bool(torch.isfinite(w.grad).all())
+
+
+def test_an_entry_that_no_weight_has_makes_the_grid_no_coarser():
+    weights = torch.cat([torch.full((50,), 0.1), torch.full((50,), -0.1)]) + 0.01 * torch.randn(100)
+    mixture = Mixture(weights, 3, 0.0)
+    with torch.no_grad():
+        mixture.means.copy_(torch.tensor([-0.1, 0.1, 40.0]))
+        mixture.deviations.fill_(0.05)
+    assert float(mixture.hard(weights, 0).grid().scale[0]) == pytest.approx(0.1 / 127)
 
 
 def test_components_move_to_where_the_weights_are():
@@ -181,6 +217,8 @@ def test_a_penalty_and_a_teacher(kind):
         (lambda m: mix(m, {CONV: 8, "linaer": 8}), "no layer is called 'linaer'. Allowed: linear"),
         (lambda m: mix(m, 8, zeros=1.0), "mix, zeros of 'conv2d': is 1.0. Allowed: at least 0 and below 1"),
         (lambda m: mix(m, 8, zeros={"linaer": 0.5}), "no layer is called 'linaer'. Allowed: linear"),
+        (lambda m: mix(m, {HIDDEN: 8}, zeros={LOGITS: 0.5}), "zeros of 'linear_1': is given for a layer without entri"),
+        (lambda m: mix(m, {HIDDEN: 8}, zeros={LOGITS: 7.0}), "zeros of 'linear_1': is 7.0"),
         (lambda m: mixture_prior(-1.0), "mixture prior, strength: is -1.0"),
         (lambda m: mixture_prior(end=0.0), "mixture prior, end: is 0.0"),
         (lambda m: mixture_prior()(m, 0.0), "the module has no mixture"),

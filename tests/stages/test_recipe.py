@@ -112,7 +112,22 @@ def test_a_file_and_what_is_none(tmp_path):
     (step("distil", "labels = 0.0\nsoft = 0.0"), "every part of the loss is 0"),
     (step("distil", 'layers = [["a", "b"]]'), "layers go with features or attention"),
     (step("distil", "features = 1.0"), "layers go with features or attention"),
-    (step("distil", 'features = 1.0\nlayers = [["a"]]'), "step 1 (distil), layers"),
+    (step("distil", 'features = 1.0\nlayers = [["a"]]'), "step 1 (distil), layers: is ['a']. Allowed: more values"),
+    (step("prune", "n_of_m = [2]"), "n_of_m: is [2]. Allowed: more values"),
+    (step("prune", "sparsity = {}"), "sparsity: names no layer"),
+    (step("prune", 'sparsity = 0.5\nhow = "iterative"\nrounds = 100000000'), "rounds: is 100000000. Allowed: "),
+    (step("prune", '"bad\\nkey\\u001b[31m" = 1'), r"'bad\nkey\x1b[31m': unknown key"),
+    (step("share", "entries = {}"), "entries: names no layer"),
+    (step("share", 'soft = "mixture"'), "soft is 'mixture' with soft_epochs = 0"),
+    (step("share", "soft_epochs = 1\nzeros = 0.5"), 'zeros is given with soft = "k-means"; allowed: "mixture"'),
+    (step("share", 'soft_epochs = 1\nsoft = "mixture"\nzeros = 1.0'), "zeros: is 1.0"),
+    (step("gate"), "density: this key is missing"),
+    (step("gate", "density = 0.5\nlayers = []"), "layers: is []. Allowed: list should have at least 1 item"),
+    (step("tie", 'layers = "*"'), "layers: is '*'. Allowed: Input should be a valid list"),
+    (step("quantize", "weight_bits = 4\nactivation_bits = 16"), "weight_bits is 4 with activation_bits = 16"),
+    (step("fine-tune", 'distil = "input"'), "distil: is 'input'. Allowed: Input should be a valid table"),
+    (step("fine-tune", "distil = {temperature = inf}"), "distil.temperature: is inf"),
+    (step("fine-tune", "distil = {labels = 0.0, soft = 0.0}"), "distil: every part of the loss is 0"),
 ])  # fmt: skip
 def test_what_is_refused(text, said):
     assert said in refused(text), refused(text)
@@ -136,9 +151,37 @@ def test_steps_that_cannot_follow_each_other():
     assert "step 2 (prune): takes a float model, and the steps before make it quantized" in str(
         problem(quantize + prune, trained())
     )
+    assert "Give the float model" in str(problem(prune, tiny_models.image()))
+    assert "Put it before the step that quantizes" in str(problem(quantize + prune, trained()))
     found = problem(step("lossless"), trained())
     assert "takes a quantized model, and the model is float. Put a step quantize before it" in str(found)
     recipes.check(recipes.parse(prune + quantize + step("lossless")), trained())
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    (step("prune", "sparsity = 0.5"), "Put prune before step 2 (share)"),
+    (step("gate", "density = 0.5"), "takes weights that do not share values, and step 2 (share) makes them"),
+    (step("tie", 'layers = ["linear", "linear_1"]'), "Put tie before step 2 (share)"),
+    (step("quantize", "weight_bits = 4"), "weight_bits: cannot be with weights that share values"),
+    (step("quantize", 'rounding = "learned"'), "rounding: cannot be with weights that share values"),
+])  # fmt: skip
+def test_what_shared_weights_do_not_go_with(text, said):
+    assert said in str(problem(step("fine-tune") + step("share") + text, trained()))
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    (step("share", "groups = 100000"), "groups of 'conv2d': is 100000. Allowed: 1 to its 8 output channels"),
+    (step("tie", 'layers = ["linear"]'), "name one layer with weights, linear. Allowed: two or more"),
+    (step("tie", 'layers = ["linear", "linear_1"]'), "layers: differ"),
+    (step("channels", "keep_macs = 1e-9"), "macs: 0 is out of reach"),
+    (step("channels", "ratio = {linear_1 = 0.5}"), "'linear_1' names a layer that cannot be cut"),
+    (step("channels", 'ratio = 0.5\nfirst = "slimming"'), "first: is 'slimming', and the model has no batch norm"),
+    (step("channels", 'ratio = 0.5\nimportance = "batch-norm-scale"'), "is 'batch-norm-scale', and the model has no"),
+    (step("distil", 'features = 1.0\nlayers = [["linaer", "linear"]]'), "no layer is called 'linaer'"),
+    (step("quantize", 'keep_float = ["*"]'), "keep_float: names every layer with weights"),
+])  # fmt: skip
+def test_what_the_model_does_not_allow_is_told_of_before_anything_is_trained(text, said):
+    assert said in str(problem(step("fine-tune") + text, trained()))
 
 
 @pytest.mark.parametrize("text", [

@@ -351,6 +351,9 @@ def test_the_device_says_so_too_when_weights_leave_the_floats(monkeypatch):
     recipe = {"step": [{"do": "fine-tune", "optimizer": "sgd", "learning_rate": 1e30, "epochs": 2}]}
     with pytest.raises(TrainingError, match=r"step 1 \(fine-tune\), epoch 1.*last_good.itg"):
         again(recipe=recipe)
+    aware = {"do": "quantize", "how": "aware", "learning_rate": 1e30, "epochs": 1}
+    with pytest.raises(TrainingError, match=r"step 1 \(quantize\).*(holds NaN|reaches).*last_good.itg"):
+        again("aware", recipe={"step": [aware]})
 
 
 def test_a_step_that_would_remove_a_whole_layer(monkeypatch):
@@ -361,6 +364,18 @@ def test_a_step_that_would_remove_a_whole_layer(monkeypatch):
     recipe = {"step": [{"do": "prune", "sparsity": 0.9, "scope": "global"}]}
     with pytest.raises(DataError, match=r"step 1 \(prune\).*layer 'linear'.*none of its 4096 weights would be left"):
         again(graph=replace(trained(), tensors=tensors), recipe=recipe)
+
+
+def test_labels_only_where_they_are_needed(monkeypatch):
+    cheap(monkeypatch)
+    np.savez("x.npz", x=TRAIN[0])
+    found = again(train="x.npz", recipe={"step": [{"do": "quantize"}]})
+    assert found.graph.tensors[found.graph.inputs[0]].dtype == "int8" and found.steps[1].measured.accuracy > 0.9
+    with pytest.raises(DataError, match=r"x.npz: holds no array y, and step 1 \(prune\) needs it"):
+        again("b", train="x.npz", recipe={"step": [{"do": "prune", "sparsity": 0.5}]})
+    np.savez("huge.npz", x=TRAIN[0].astype(float) * 1e300, y=TRAIN[1])
+    with pytest.raises(DataError, match=r"huge.npz.*Allowed: finite numbers"):
+        again("c", train="huge.npz")
 
 
 @pytest.mark.parametrize(("train", "said"), [

@@ -145,6 +145,9 @@ def test_learned_pruning_soft_sharing_and_tied_layers():
         data = [found.graph.tensors[n.inputs[1]].data for n in found.graph.nodes if n.name in sparsity_of(trained())]
         assert sum((d != 0).sum() for d in data) < 0.6 * sum(d.size for d in data), how
         assert found.steps[1].measured.accuracy > 0.8
+    # Gates decide anew about what was pruned.
+    gate = {"do": "gate", "density": 0.3, "first_epochs": 1, "epochs": 0}
+    run(trained(), {"do": "prune", "sparsity": 0.5, "epochs": 0}, gate, out="anew")
     graphs = []
     for how in ({"soft": "k-means"}, {"soft": "mixture", "zeros": 0.5, "strength": 3.0}):
         soft = run(trained(), {"do": "share", "entries": 8, "soft_epochs": 2, "epochs": 1, **how}, out=how["soft"])

@@ -68,6 +68,18 @@ def load_labels(path: Path, n: int, classes: int) -> Array:
     return labels(_read(path, wanted)["y"], n, classes, f"{path}: y")
 
 
+def holds_labels(path: Path) -> bool:
+    """Whether an .npz file has an array `y`. Raises DataError: unreadable."""
+    found: list[str] = []
+
+    def wanted(present: Sequence[str]) -> dict[str, str]:
+        found.extend(present)
+        return {}
+
+    _read(path, wanted)
+    return "y" in found
+
+
 def labels(y: Array, n: int, classes: int, where: str) -> Array:
     """Labels [n] or [n, 1] as int64 [n], checked. Raises DataError as `load_labels`."""
     y = np.asarray(y)
@@ -214,12 +226,13 @@ def _input(x: Array, port: Port, where: str) -> tuple[Array, bool]:
     if x.dtype.kind != "f" or (port.dtype != "float32" and port.scale is None):
         allowed = port.dtype if port.dtype == "float32" or port.scale is None else f"{port.dtype}, or float to quantize"
         raise DataError(where, f"has dtype {x.dtype}", allowed)
-    bad = np.flatnonzero(~np.isfinite(x.ravel()))
+    with np.errstate(over="ignore"):
+        # A number beyond float32 is as bad as infinity.
+        bad = np.flatnonzero(~np.isfinite(x.ravel().astype(np.float32, copy=False)))
     if bad.size:
         at = [int(i) for i in np.unravel_index(int(bad[0]), x.shape)]
         found = f"holds {x.ravel()[bad[0]]} at {at}, and {bad.size} such values in all"
         raise DataError(where, found, "finite numbers")
     if port.dtype == "float32":
-        with np.errstate(over="ignore"):
-            return np.ascontiguousarray(x, np.float32), True
+        return np.ascontiguousarray(x, np.float32), True
     return quantize(x, port), True

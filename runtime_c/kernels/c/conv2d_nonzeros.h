@@ -6,15 +6,15 @@
 #include <stdint.h>
 
 #include "conv2d.h"
+#include "conv2d_row.h"
 
 /* list [size][2]: from the first element of a window to the input that a weight meets, and the weight. Behind it
  * [kernel_h * kernel_w + 1]: how many come before each tap, and all of them. Returns how many there are, or -1 when they
  * are more than `size`, or there is no list: such a row is better taken as it is. */
 static inline int32_t itg_conv2d_nonzeros(const int8_t *row, int16_t *list, int32_t size, const itg_conv2d_s8_params *p)
 {
-    /* Steps beyond the input are never taken: see conv2d_row.h. */
-    const int32_t row_step = p->dilation_h < p->in_h ? p->dilation_h * p->in_w * p->in_c : 0;
-    const int32_t column_step = p->dilation_w < p->in_w ? p->dilation_w * p->in_c : 0;
+    const int32_t row_step = itg_conv2d_row_step(p);
+    const int32_t column_step = itg_conv2d_column_step(p);
     int32_t count = 0;
     if (list == NULL) {
         return -1;

@@ -31,14 +31,24 @@ static inline int32_t itg_conv2d_weight_sum(const int8_t *weights, int32_t count
     return sum;
 }
 
-/* Of weights times (input + in_offset): `in` and `weights` point at the first of `rows` x `columns` taps. */
+/* From one tap to the next, in elements of the input. A step beyond it is never taken, and might not fit 32 bits. */
+static inline int32_t itg_conv2d_row_step(const itg_conv2d_s8_params *p)
+{
+    return p->dilation_h < p->in_h ? p->dilation_h * p->in_w * p->in_c : 0;
+}
+
+static inline int32_t itg_conv2d_column_step(const itg_conv2d_s8_params *p)
+{
+    return p->dilation_w < p->in_w ? p->dilation_w * p->in_c : 0;
+}
+
+/* Sum of weights times (input + in_offset): `in` and `weights` point at the first of `rows` x `columns` taps. */
 static inline int32_t itg_conv2d_products(const int8_t *in, const int8_t *weights, int32_t rows, int32_t columns,
                                           int32_t in_offset, const itg_conv2d_s8_params *p)
 {
     const int32_t channels = p->group_in_c;
-    /* From one tap to the next. A step beyond the input is never taken, and might not fit 32 bits. */
-    const int32_t row_step = p->dilation_h < p->in_h ? p->dilation_h * p->in_w * p->in_c : 0;
-    const int32_t column_step = p->dilation_w < p->in_w ? p->dilation_w * p->in_c : 0;
+    const int32_t row_step = itg_conv2d_row_step(p);
+    const int32_t column_step = itg_conv2d_column_step(p);
     int32_t sum = 0;
     for (int32_t ky = 0; ky < rows; ky++) {
         const int8_t *row = in + ky * row_step;
@@ -55,7 +65,7 @@ static inline int32_t itg_conv2d_products(const int8_t *in, const int8_t *weight
     return sum;
 }
 
-/* Of the taps ky x kx alone, which lie inside the input; tap 0 of the window lies at y0, x0. */
+/* The sum over the taps ky x kx alone, which lie inside the input; tap 0 of the window lies at y0, x0. */
 static inline int32_t itg_conv2d_border(const int8_t *in, const int8_t *row, int32_t y0, int32_t x0, itg_taps ky,
                                         itg_taps kx, const itg_conv2d_s8_params *p)
 {
@@ -66,8 +76,8 @@ static inline int32_t itg_conv2d_border(const int8_t *in, const int8_t *row, int
                                p->in_offset, p);
 }
 
-/* The same of nonzeros first..end-1 of a list (conv2d_nonzeros.h); tap 0 of the window lies at in[at], which may be
- * before the input where none of these are. */
+/* Sum of nonzeros first..end-1 of a list (conv2d_nonzeros.h) times (input + in_offset); tap 0 of the window lies at
+ * in[at], which may be before the input, where none of these lies. */
 static inline int32_t itg_conv2d_listed(const int8_t *in, int32_t at, const int16_t *list, int32_t first, int32_t end,
                                         int32_t in_offset)
 {
@@ -78,7 +88,8 @@ static inline int32_t itg_conv2d_listed(const int8_t *in, int32_t at, const int1
     return sum;
 }
 
-/* Of the taps ky x kx alone: those of a row of the kernel follow each other in the list, which was made for `size`. */
+/* The sum over the taps ky x kx alone from a list that was made for `size` nonzeros: those of a row of the kernel follow
+ * each other there. */
 static inline int32_t itg_conv2d_listed_border(const int8_t *in, int32_t y0, int32_t x0, itg_taps ky, itg_taps kx,
                                                const int16_t *list, int32_t size, const itg_conv2d_s8_params *p)
 {
@@ -96,7 +107,7 @@ static inline int32_t itg_conv2d_listed_border(const int8_t *in, int32_t y0, int
 /* Neighbouring windows that are summed at once: each nonzero is read once for them all. */
 #define ITG_CONV2D_WINDOWS 4
 
-/* Of the windows at `in` and at each `step` from there: `whole`, and the products of the list without in_offset. */
+/* Sums of the windows at `in` and at each `step` from there: `whole` and the products of the list, without in_offset. */
 static inline void itg_conv2d_listed_windows(const int8_t *in, int32_t step, const int16_t *list, int32_t count,
                                              int32_t whole, int32_t sums[ITG_CONV2D_WINDOWS])
 {
@@ -128,6 +139,7 @@ static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int
                                   const itg_conv2d_s8_params *p)
 {
     const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_in_c;
+    int32_t at = 0;
     const int32_t whole = bias + p->in_offset * itg_conv2d_weight_sum(row, filter_size);
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         const int32_t y0 = oy * p->stride_h - p->pad_top;
@@ -142,8 +154,8 @@ static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int
                 const int8_t *window = in + (y0 * p->in_w + x0) * p->in_c;
                 if (count < 0) {
                     sums[0] = whole + itg_conv2d_products(window, row, rows, p->kernel_w, 0, p);
-                } else if (ox + ITG_CONV2D_WINDOWS <= p->out_w
-                           && last + (ITG_CONV2D_WINDOWS - 1) * p->stride_w < p->in_w) {
+                } else if (last + (ITG_CONV2D_WINDOWS - 1) * p->stride_w < p->in_w) {
+                    /* Every window that lies inside is an output. */
                     windows = ITG_CONV2D_WINDOWS;
                     itg_conv2d_listed_windows(window, p->stride_w * p->in_c, list, count, whole, sums);
                 } else {
@@ -159,8 +171,8 @@ static inline void itg_conv2d_row(const int8_t *in, const int8_t *row, const int
             }
             for (int32_t i = 0; i < windows; i++) {
                 const int32_t y = itg_requantize(sums[i], multiplier, shift) + p->out_offset;
-                *out = (int8_t)itg_clamp(y, p->out_min, p->out_max);
-                out += p->out_c;
+                out[at] = (int8_t)itg_clamp(y, p->out_min, p->out_max);
+                at += p->out_c;
             }
             ox += windows;
         }

@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#include "fixed.h"
+#include "fully_connected_out.h"
 #include "unpack_s2.h"
 
 void itg_fully_connected_s2(const int8_t *in, const uint8_t *weights, const int32_t *bias, const int32_t *multiplier,
@@ -29,9 +29,7 @@ void itg_fully_connected_s2(const int8_t *in, const uint8_t *weights, const int3
                     sum += itg_s2(byte, k) * (in_row[i] + in_offset);
                 }
             }
-            const int32_t m = oc * p->multiplier_step;
-            sum = itg_requantize(sum, multiplier[m], shift[m]) + p->out_offset;
-            *out++ = (int8_t)itg_clamp(sum, p->out_min, p->out_max);
+            *out++ = itg_fully_connected_out(sum, oc, multiplier, shift, p);
         }
     }
 }

@@ -23,13 +23,17 @@ from ..errors import DataError
 from ..train.loop import Penalty
 from ..train.module import GraphModule
 from .layers import by_layer, weights_of
-from .share import SMALLEST, Codebook, Soft, k_means, sharable
+from .share import Codebook, Soft, k_means, nearest, sharable
 
 WIDE, NARROW, LEAST = 2.0, 0.1, 0.02
 """A component's standard deviation is at most the first of these at the start and the second at the end, and at least
 the third, in roots of the mean square of the weights' distances to their nearest centre. Left alone, the likeliest
 components of weights that lie around zero all have their mean there, one wider than the other: Ullrich et al. put a
 prior on the variances."""
+SMALLEST = 1e-12
+"""No deviation is smaller: the squares of distances in units of it must stay finite."""
+PORTION = 1 << 20
+"""Weights times components that are held at a time, 4 MB each."""
 RARE = 1e-6
 """A component is taken to have at least this share of the weights: it can come back."""
 
@@ -49,16 +53,13 @@ class Mixture(Soft):
         self.zeros = zeros
         self.register_buffer("filled", weights != 0)
         values = weights[self.filled]
-        self.pruned = values.numel() < weights.numel()
-        free = entries - int(self.pruned or zeros > 0)
+        free = entries - int(values.numel() < weights.numel() or zeros > 0)
         centres = torch.tensor(k_means(values.cpu().numpy(), free) if values.numel() else [0.0]).to(values)
         if zeros > 0:
             centres = torch.cat([torch.zeros_like(centres[:1]), centres])
         self.register_buffer("means", centres)
         """float32 [components]; the first is 0 and stays there if `zeros` is above 0."""
-        far = (values[:, None] - centres).abs().amin(1) if values.numel() else torch.zeros(1)
-        least = LEAST * values.square().mean().sqrt() if values.numel() else far.mean()
-        self.register_buffer("unit", torch.maximum(far.square().mean().sqrt(), least) + SMALLEST)
+        self.register_buffer("unit", _unit(values, centres))
         """The root of the mean square of the weights' distances to their nearest centre. Not 0 where they lie on it."""
         self.register_buffer("deviations", torch.full_like(centres, WIDE) * self.unit)
         self.register_buffer("shares", torch.full_like(centres, (1 - zeros) / max(1, len(centres) - (zeros > 0))))
@@ -78,39 +79,47 @@ class Mixture(Soft):
         if not values.numel():
             return values.sum()
         with torch.no_grad():
-            far = (values[:, None] - self.means) / self.deviations
-            logs = (self.shares / (self.deviations / self.unit)).log() - 0.5 * far.square()
-            total = torch.logsumexp(logs, 1)
-            held = (logs - total[:, None]).exp()
-            slope = (held * far / self.deviations).sum(1)
-            found = -total.sum() + 0.5 * math.log(2 * math.pi) * values.numel()
+            found = 0.5 * math.log(2 * math.pi) * values.numel()
+            moments = torch.zeros(3, len(self.means)).to(values)
+            slopes = []
+            for part in values.split(max(1, PORTION // len(self.means))):
+                far = (part[:, None] - self.means) / self.deviations
+                logs = (self.shares / (self.deviations / self.unit)).log() - 0.5 * far.square()
+                total = torch.logsumexp(logs, 1)
+                held = (logs - total[:, None]).exp()
+                slopes.append((held * far / self.deviations).sum(1))
+                moments += torch.stack([held.sum(0), part @ held, part.square() @ held])
+                found = found - total.sum()
+            slope = torch.cat(slopes)
             if self.training:
-                self._move(values, held)
+                self._move(moments[0], moments[1], moments[2], len(values))
         # Worth `found`, with the gradient worked out above: that of autograd would hold all of it a second time.
         return found + (values * slope).sum() - (values * slope).sum().detach()
 
     def hard(self, weights: Any, axis: int) -> Codebook:
         """The codebook in which each weight has the mean of the component that most likely made it."""
-        far = (weights[..., None] - self.means) / self.deviations
-        index = ((self.shares / self.deviations).log() - 0.5 * far.square()).argmax(-1).cpu()
-        filled = self.filled.cpu()
-        zero = self.pruned or self.zeros > 0
-        means = self.means[int(self.zeros > 0) :]
-        if zero and self.zeros == 0:
-            index = index + 1
-        # As many entries as components: those that no weight has stay, and cost nothing.
-        return Codebook(means[None].cpu().clone(), torch.where(filled, index, 0), zero, axis)
+        found = []
+        for part in weights.flatten().split(max(1, PORTION // len(self.means))):
+            far = (part[:, None] - self.means) / self.deviations
+            found.append(((self.shares / self.deviations).log() - 0.5 * far.square()).argmax(1))
+        index, filled = torch.cat(found).reshape(weights.shape).cpu(), self.filled.cpu()
+        own = self.zeros > 0
+        zero = own or not bool(filled.all())
+        # An entry that no weight has would only make the grid coarser.
+        used = torch.bincount(index[filled], minlength=len(self.means)) > 0
+        means = torch.where(used, self.means.cpu(), 0.0)[int(own) :]
+        return Codebook(means[None].clone(), torch.where(filled, index + int(zero and not own), 0), zero, axis)
 
-    def _move(self, values: Any, held: Any) -> None:
-        """A round of expectation maximization, `held` [n][components] being who has which weight."""
-        seen = held.sum(0)
-        some = seen.clamp_min(RARE * len(values))
-        means = torch.where(seen > RARE * len(values), (values @ held) / some, self.means)
+    def _move(self, seen: Any, sums: Any, squares: Any, count: int) -> None:
+        """A round of expectation maximization, from what components hold of `count` weights: how many, their sum and
+        the sum of their squares."""
+        some = seen.clamp_min(RARE * count)
+        means = torch.where(seen > RARE * count, sums / some, self.means)
         if self.zeros > 0:
             means[0] = 0.0
-        spread = (held * (values[:, None] - means).square()).sum(0) / some
+        spread = (squares - 2 * means * sums + means.square() * seen) / some
         self.means.copy_(means)
-        self.deviations.copy_(spread.sqrt().clamp(LEAST * self.unit, self.most * self.unit))
+        self.deviations.copy_(spread.clamp_min(0).sqrt().clamp(LEAST * self.unit, self.most * self.unit))
         shares = some / some.sum()
         if self.zeros > 0:
             rest = shares[1:] / shares[1:].sum() * (1 - self.zeros)
@@ -127,17 +136,19 @@ def mix(module: GraphModule, entries: int | Mapping[str, int], *, zeros: float |
     Args:
         module: of `quantization_aware`, or of `to_module(simplify(graph))`; changed in place.
         entries: components, and so values that the weights of a layer are to take; see `share.share`.
-        zeros: the share of the weights of a layer that the component at zero has, at least 0 and below 1; for all that
-            share, or by name or pattern, others having 0: no component stays at zero.
+        zeros: the share of the weights of a layer that the component at zero has, at least 0 and below 1; for all
+            layers of `entries`, or by name or pattern, others having 0: no component stays at zero.
 
     Raises: DataError for values out of range, and as `share.share`; then nothing changes.
     """
     chosen = sharable(module, entries)
-    by_zeros = {w.constant: part for w, part in by_layer(module, "mix, zeros", zeros)}
-    for w, _, _ in chosen:
-        part = by_zeros.get(w.constant, 0.0)
+    parts = by_layer(module, "mix, zeros", zeros)
+    for w, part in parts:
         if isinstance(part, bool) or not isinstance(part, int | float) or not 0 <= part < 1:
             raise DataError(f"mix, zeros of {w.name!r}", f"is {part!r}", "at least 0 and below 1")
+        if isinstance(zeros, Mapping) and part and w.constant not in {c.constant for c, _, _ in chosen}:
+            raise DataError(f"mix, zeros of {w.name!r}", "is given for a layer without entries", "layers of `entries`")
+    by_zeros = {w.constant: part for w, part in parts}
     made = [(w, Mixture(w.value(), k, by_zeros.get(w.constant, 0.0))) for w, k, _ in chosen]
     for w, mixture in made:
         w.parametrize(mixture)
@@ -171,3 +182,13 @@ def mixture_prior(strength: float = 10.0, end: float = 0.75) -> Penalty:
         return strength * total / max(1, count)
 
     return penalty
+
+
+def _unit(values: Any, centres: Any) -> Any:
+    """The root of the mean square of distances to the nearest centre, []; not 0 where weights lie on their centres."""
+    if not values.numel():
+        return torch.ones(()).to(values)
+    exact, ascending = values.double(), centres.double().sort().values
+    index = torch.as_tensor(nearest(exact.cpu().numpy(), ascending.cpu().numpy()), device=values.device)
+    far = (exact - ascending[index]).square().mean().sqrt()
+    return (torch.maximum(far, LEAST * exact.square().mean().sqrt()) + SMALLEST).to(values)

@@ -30,6 +30,11 @@ from .steps import kind_of, kinds
 from .steps.base import Step
 
 KEYS = ("seed", "step")
+WORDS = (
+    ("tuple", "list"), ("Tuple", "list"), (" after validation", ""),
+    ("dictionary or instance of Teaching", "table"), ("dictionary", "table"),
+)  # fmt: skip
+"""Python's words, and TOML's."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Recipe:
         return parse(path.read_text("utf-8"), str(name_or_path))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise RecipeError(text, f"cannot be read ({reason})", "a TOML file in UTF-8") from error
+        raise RecipeError(f"recipe {text!r}", f"cannot be read ({reason})", "a TOML file in UTF-8") from error
 
 
 def parse(text: str, where: str = "recipe") -> Recipe:
@@ -99,14 +104,25 @@ def check(recipe: Recipe, graph: Graph) -> None:
     Raises RecipeError, DataError, and UnsupportedError for a model that cannot be trained.
     """
     is_float = float_model(graph)
+    shared = 0
     for number, step in enumerate(recipe.steps, 1):
         here = f"{recipe.where}: {recipe.label(number)}"
         if step.takes != "any" and (step.takes == "float") != is_float:
             changed = any(s.gives != "same" for s in recipe.steps[: number - 1])
             made = "the steps before make it" if changed else "the model is"
             found = f"takes a {step.takes} model, and {made} {'float' if is_float else 'quantized'}"
-            remedy = "Put a step quantize before it" if is_float else "Put it before the step that quantizes"
+            if is_float:
+                remedy = "Put a step quantize before it"
+            else:
+                remedy = "Put it before the step that quantizes" if changed else "Give the float model"
             raise RecipeError(here, found, "", remedy)
+        if shared and step.unshared:
+            found = f"takes weights that do not share values, and {recipe.label(shared)} makes them"
+            raise RecipeError(here, found, "", f"Put {step.do} before {recipe.label(shared)}")
+        if shared and step.unfit_for_shared:
+            found = f"cannot be with weights that share values, which {recipe.label(shared)} makes"
+            raise RecipeError(f"{here}, {step.unfit_for_shared}", found, "its default")
+        shared = number if step.shares else shared
         if step.takes == "float":
             with located(here):
                 step.check(graph)
@@ -146,7 +162,7 @@ def _problem(here: str, kind: type[BaseModel], error: ValidationError) -> Recipe
     """The first problem as where, found and allowed; the number of further ones."""
     problems = error.errors(include_url=False)
     first = problems[0]
-    keys = [str(part) for part in first["loc"]]
+    keys = [str(part) if str(part).isprintable() else repr(part) for part in first["loc"]]
     owner = kind
     if len(keys) > 1:
         nested = _nested(kind, keys[0])
@@ -157,11 +173,28 @@ def _problem(here: str, kind: type[BaseModel], error: ValidationError) -> Recipe
     if first["type"] == "extra_forbidden":
         known = sorted(owner.model_fields)
         return RecipeError(where, "unknown key", ", ".join(known), f"{_near(keys[-1], known)} {more}".strip())
+    if first["type"] == "missing" and len(first["loc"]) == 1:
+        return RecipeError(where, "this key is missing", owner.model_fields[keys[0]].description or "", more)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return RecipeError(where, message, "", more)
-    allowed = " or ".join(dict.fromkeys(p["msg"] for p in problems if p["loc"][:1] == first["loc"][:1]))
-    return RecipeError(where, f"is {first['input']!r}", allowed, more)
+    allowed = " or ".join(dict.fromkeys(_said(p) for p in problems if p["loc"][:1] == first["loc"][:1]))
+    return RecipeError(where, f"is {_listed(first['input'])!r}", allowed, more)
+
+
+def _said(problem: Any) -> str:
+    """What pydantic says of a problem, in the words of TOML."""
+    if problem["type"] == "missing":
+        return "more values"
+    said = str(problem["msg"])
+    for theirs, ours in WORDS:
+        said = said.replace(theirs, ours)
+    return said
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as the lists that they were."""
+    return [_listed(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _nested(kind: type[BaseModel], key: str) -> type[BaseModel] | None:

@@ -72,9 +72,13 @@ class Data:
         chosen = _spread(len(self), most)
         return self.x[0][chosen], self._targets()[chosen]
 
+    def require_targets(self, where: str) -> None:
+        """Raises DataError where step `where` would miss them. What a loader gives is seen when it is trained with."""
+        if self.y is None and self.loader is None:
+            raise DataError(self.where, f"holds no array y, and {where} needs it", "y: the class of each sample")
+
     def _targets(self) -> Array:
-        if self.y is None:
-            raise DataError(self.where, "holds no array y", "y: the class of each sample")
+        assert self.y is not None
         return self.y
 
     def _first(self, most: int) -> tuple[Array, Array]:
@@ -128,8 +132,8 @@ def of(given: Any, graph: Graph, what: str, loss: Any) -> Data:
     """The data that a user gives, checked against the model.
 
     Args:
-        given: the path of an .npz with the inputs by name or `x` and class numbers `y`; a mapping of such arrays; a
-            pair (x, y); or an iterable over batches (x, y), in the graph's layout.
+        given: the path of an .npz with the inputs by name or `x` and class numbers `y`, which only training needs; a
+            mapping of such arrays; a pair (x, y); or an iterable over batches (x, y), in the graph's layout.
         what: "training data" or "test data", for errors.
         loss: the user's own, with which targets may be anything.
 
@@ -140,7 +144,7 @@ def of(given: Any, graph: Graph, what: str, loss: Any) -> Data:
         ports = package.ports(graph)[0]
         found: Mapping[str, Any] = arrays.load(path, ports)
         batch = arrays.batch(found, ports, str(path))
-        y = arrays.load_labels(path, len(batch), classes(graph))
+        y = arrays.load_labels(path, len(batch), classes(graph)) if arrays.holds_labels(path) else None
         return Data(str(path), _rows(batch.arrays, graph), y)
     if isinstance(given, tuple) and len(given) == 2:
         given = {"x": given[0], "y": given[1]}

@@ -109,6 +109,8 @@ def compress(
     for number, step in enumerate(plan.steps, 1):
         if step.needs_data and learned is None:
             raise DataError("training data", f"is missing, and {plan.label(number)} needs it", "--train X.npz")
+        if step.needs_targets and learned is not None:
+            learned.require_targets(plan.label(number))
     judged = None if test is None else in_memory(of(test, graph, "test data", loss))
     teachers = _teachers(plan)
     identity = {
@@ -306,7 +308,8 @@ def _teachers(plan: Recipe) -> dict[str, Graph]:
         for name in step.teacher_names():
             path = Path(name)
             beside = Path(plan.where).parent / path
-            found[name] = pipeline.load(path if path.exists() or not beside.exists() else beside)
+            with located(f"{plan.where}: {plan.label(number)}, teacher {name!r}"):
+                found[name] = pipeline.load(path if path.exists() or not beside.exists() else beside)
             if not float_model(found[name]):
                 raise DataError(f"{plan.where}: {plan.label(number)}, teacher", f"{name} is quantized", "a float model")
     return found

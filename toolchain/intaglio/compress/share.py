@@ -39,7 +39,7 @@ class Soft(Shared):
     """A parametrization that draws weights to few values; `soft_share.harden` makes a codebook of it."""
 
     def hard(self, weights: Any, axis: int) -> Codebook:
-        """The codebook for the weights as they are: as it, shaped like it."""
+        """The codebook for `weights`, as they are now; `axis` is that of their output channels."""
         raise NotImplementedError
 
 

@@ -48,7 +48,8 @@ def tie(graph: Graph, layers: Collection[str]) -> Graph:
 def _require(graph: Graph, chosen: list[Node]) -> None:
     named = ", ".join(n.name for n in chosen)
     if len(chosen) < 2:
-        raise DataError("tie, layers", f"name one layer with weights: {named}", "two or more")
+        found = f"name one layer with weights, {named}" if named else "name no layer with weights"
+        raise DataError("tie, layers", found, "two or more")
     for node in chosen:
         t = graph.tensors[node.inputs[1]]
         if t.data is None or t.dtype != "float32":

@@ -86,7 +86,7 @@ class FullyConnected(Op):
         """Several rows as the positions of a convolution of 1 x 1: each encoded weight is then decoded once."""
         w = need(graph.ins(node)[1])
         sizes = (
-            ("in_h", rows), ("in_w", 1), ("in_c", w.shape[1]), ("out_h", rows), ("out_w", 1), ("out_c", w.shape[0]),
+            ("in_h", 1), ("in_w", rows), ("in_c", w.shape[1]), ("out_h", 1), ("out_w", rows), ("out_c", w.shape[0]),
             ("kernel_h", 1), ("kernel_w", 1), ("group_in_c", w.shape[1]), ("stride_h", 1), ("stride_w", 1),
             ("dilation_h", 1), ("dilation_w", 1), ("pad_top", 0), ("pad_left", 0),
         )  # fmt: skip

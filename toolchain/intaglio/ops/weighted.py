@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..graph import Graph, Node
 
 LISTED = 0.8
-"""The density up to which a list of nonzeros is worth its scratch, which is four times that of the row."""
+"""The density up to which a list of nonzeros is worth its scratch, 4 bytes each."""
 BIAS = {"int8": "int32", "int16": "int64"}
 """The dtype of a bias, by that of the activations (TFLite quantization specification)."""
 
@@ -57,9 +57,9 @@ def weighted_call(
 
     `sizes` open the params struct; `multipliers` of (x, weights, out) are for integers alone. `stepped` kernels take
     one multiplier for all channels as well, and are told by `multiplier_step`. Encoded weights (lower/encodings) have
-    kernels of their own, which decode an output channel's `row` of so many weights before they use it; 0 for those that
-    need no room, and skip zeros in all windows by a list of the nonzeros: see `nonzeros_argument` for `span` and
-    `taps`.
+    kernels of their own, which decode an output channel's `row` of so many weights before they use it (0 for those that
+    need no room). Where the encoding knows zeros, all windows skip them by a list of the nonzeros: see
+    `nonzeros_argument` for `span` and `taps`.
     """
     ins, out = graph.ins(node), graph.outs(node)[0]
     x, w = need(ins[0]), need(ins[1])
@@ -96,15 +96,17 @@ def weighted_call(
 
 def nonzeros_argument(rows: Array, span: int | None, taps: int) -> tuple[Arg, Arg]:
     """The scratch for a list of a row's nonzeros, 4 bytes each and 2 for each of `taps` and the end, and how many
-    nonzeros they are at most; see conv2d_nonzeros.h.
+    nonzeros they are at most; see conv2d_nonzeros.h. None and -1 where no row is worth a list.
 
     Rows [n][weights] with many nonzeros take less time as they are. `span`: how many elements of the input lie from
     the first to the last that a row meets; None where windows never lie wholly inside.
     """
     counts = np.count_nonzero(rows, axis=1)
     worth = counts[counts <= rows.shape[1] * LISTED]
-    size = int(worth.max(initial=0)) if span is not None and span <= INT_RANGE["int16"][1] else 0
-    return (Scratch(4 * size + 2 * (taps + 1), "int16") if size else Null()), Num(size)
+    if not worth.size or span is None or span > INT_RANGE["int16"][1]:
+        return Null(), Num(-1)
+    size = int(worth.max())
+    return Scratch(4 * size + 2 * (taps + 1), "int16"), Num(size)
 
 
 def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tensor, axis: int) -> list[str]:

@@ -28,6 +28,8 @@ from .float_run import as_tensors
 from .integer import constant_value, entered, run_node
 from .module import GraphModule, gathered, require_trainable, with_values
 
+HUGE = 1e30
+"""No weight and no range is larger: scales are float32."""
 PORTION = 250
 """Samples that `integers` computes at a time."""
 
@@ -69,11 +71,14 @@ class QuantizedModule(GraphModule):
             factor = factors[self.group[name]] if name in self.group else 1.0
             ranges[name] = (low * factor, high * factor)
         graph = with_values(self.graph, constants, self.grids())
-        for t in graph.tensors.values():
+        constant = {t.name: np.abs(t.data).max() for t in graph.tensors.values() if t.data is not None and t.data.size}
+        reached = {name: max(abs(low), abs(high)) for name, (low, high) in ranges.items()}
+        for name, most in {**constant, **reached}.items():
             # Integers would hide it: the loss stays finite.
-            if t.data is not None and not np.isfinite(t.data).all():
+            if not most <= HUGE:
+                found = f"{name} {f'reaches {most:.0e}' if np.isfinite(most) else 'holds NaN or infinite values'}"
                 remedy = "Lower the learning rate, or bound the gradient"
-                raise TrainingError(f"graph {graph.name}", f"{t.name} holds NaN or infinite values", "", remedy)
+                raise TrainingError(f"graph {graph.name}", found, f"{HUGE:.0e} at most", remedy)
         return quantize_simplified(graph, ranges, self.keep_float, self.weight_bits)
 
     def forward(self, *inputs: Any) -> Any:

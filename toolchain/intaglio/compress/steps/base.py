@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import AfterValidator, ConfigDict
 
-from ...graph import Graph
+from ...graph import Graph, Node
 from ...quantize.partial import choose
 from ...quantize.scales import WEIGHTED
 from ...targets import DataModel
@@ -61,6 +61,10 @@ class Step(Options):
     gives: ClassVar[Literal["float", "quantized", "same"]] = "same"
     data: ClassVar[bool] = True
     """Whether training data is needed."""
+    unshared: ClassVar[bool] = False
+    """Whether it takes weights that do not share their values yet."""
+    shares: ClassVar[bool] = False
+    """Whether it leaves weights that share their values."""
 
     @property
     def do(self) -> str:
@@ -71,6 +75,16 @@ class Step(Options):
     def needs_data(self) -> bool:
         """Whether it looks at the training data."""
         return self.data
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether it looks at what the training data says is right."""
+        return self.needs_data
+
+    @property
+    def unfit_for_shared(self) -> str:
+        """The option that cannot be with weights that share values; empty where there is none."""
+        return ""
 
     def given(self, *options: str) -> list[str]:
         """Those that are not as they are by default."""
@@ -90,11 +104,19 @@ class Step(Options):
 
 def check_layers(graph: Graph, option: str, layers: Collection[str]) -> None:
     """Raises DataError, with the nearest names, for a name or pattern that no layer with weights has."""
-    weighted = tuple(n for n in graph.nodes if n.op.name in WEIGHTED)
-    choose(replace(graph, nodes=weighted), layers, option)
+    weighted(graph, layers, option)
+
+
+def weighted(graph: Graph, layers: Collection[str] = ("*",), option: str = "layers") -> list[Node]:
+    """The layers with weights that names or patterns mean. Raises DataError as `check_layers`."""
+    nodes = tuple(n for n in graph.nodes if n.op.name in WEIGHTED)
+    wanted = choose(replace(graph, nodes=nodes), layers, option)
+    return [n for n in nodes if n.outputs[0] in wanted]
 
 
 def _parts(value: Any) -> Any:
+    if isinstance(value, Mapping) and not value:
+        raise ValueError("names no layer; allowed: a number for all, or a table of layers")
     for part in value.values() if isinstance(value, Mapping) else (value,):
         if not 0 <= part < 1:
             raise ValueError(f"is {part}; allowed: at least 0 and below 1")

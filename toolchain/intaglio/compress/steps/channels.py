@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ...errors import DataError
 from ...graph import Graph
 from ...ops.batch_norm import BatchNorm
 from .base import Context, Parts
@@ -42,6 +43,11 @@ class Step(Taught):
     first_epochs: int = Field(default=5, ge=1)
     """Of that training."""
 
+    @property
+    def needs_targets(self) -> bool:
+        """Of the trainings, and of what judges channels by data."""
+        return self.epochs > 0 or self.first != "nothing" or self.importance in ("activation", "taylor")
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if sum(v is not None for v in (self.ratio, self.keep_macs, self.keep_weights)) != 1:
@@ -52,10 +58,19 @@ class Step(Taught):
         return self
 
     def check(self, graph: Graph) -> None:
-        from ..prune_channels import layers_named
+        from ..importance import l2
+        from ..prune_channels import choose_channels, layers_named
 
         for pattern in self.ratio if isinstance(self.ratio, Mapping) else ():
             layers_named(graph, pattern)
+        for option, wanted, others in (
+            ("first", "slimming", "auto, group-lasso, growing"),
+            ("importance", "batch-norm-scale", "l1, l2, activation, taylor"),
+        ):
+            if getattr(self, option) == wanted and not any(isinstance(n.op, BatchNorm) for n in graph.nodes):
+                raise DataError(option, f"is {wanted!r}, and the model has no batch norm", others)
+        # What the original does not allow no smaller one does.
+        choose_channels(graph, importance=l2, ranking=self.ranking, round_to=self.round_to, **self._wanted(graph))
 
     def apply(self, graph: Graph, context: Context) -> Graph:
         from ..prune_channels import choose_channels, remove_channels
@@ -81,18 +96,22 @@ class Step(Taught):
 
     def _how(self, graph: Graph, context: Context, first: str) -> dict[str, Any]:
         """The arguments of `choose_channels`."""
-        from ..prune_channels import count_weights
-
         importance = self.importance or ("batch-norm-scale" if first == "slimming" else "l2")
         how: dict[str, Any] = {
             "importance": self._importance(importance, graph, context),
             "ranking": self.ranking, "round_to": self.round_to,
         }  # fmt: skip
+        return {**how, **self._wanted(graph)}
+
+    def _wanted(self, graph: Graph) -> dict[str, Any]:
+        """How much is to go."""
+        from ..prune_channels import count_weights
+
         if self.keep_macs is not None:
-            return {**how, "macs": int(self.keep_macs * graph.macs())}
+            return {"macs": int(self.keep_macs * graph.macs())}
         if self.keep_weights is not None:
-            return {**how, "weights": int(self.keep_weights * count_weights(graph))}
-        return {**how, "ratio": self.ratio}
+            return {"weights": int(self.keep_weights * count_weights(graph))}
+        return {"ratio": self.ratio}
 
     def _importance(self, name: str, graph: Graph, context: Context) -> Importance:
         from .. import importance

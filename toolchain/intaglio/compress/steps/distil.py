@@ -16,20 +16,28 @@ from .training import Teaching, Training, module_of, teachers_of, train
 class Step(Training, Teaching):
     """See compress/distil.py. The teacher may come from any format; it has the model's inputs and classes."""
 
-    features: float = Field(default=0.0, ge=0)
+    features: float = Field(default=0.0, ge=0, lt=float("inf"))
     """Weight of the difference of paired features; other numbers of channels are mapped."""
-    attention: float = Field(default=0.0, ge=0)
+    attention: float = Field(default=0.0, ge=0, lt=float("inf"))
     """Weight of the difference of paired attention maps."""
     layers: tuple[tuple[str, str], ...] = ()
     """Pairs: a layer of the model, and the teacher's that it should be like."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if not any((self.labels, self.hard, self.soft, self.features, self.attention)):
-            raise ValueError("every part of the loss is 0; allowed: at least one above 0")
         if bool(self.layers) != bool(self.features or self.attention):
             raise ValueError("layers go with features or attention, and neither without the other")
         return self
+
+    @property
+    def inside(self) -> float:
+        """As well."""
+        return self.features + self.attention
+
+    def check(self, graph: Graph) -> None:
+        from ..distil import tapped
+
+        tapped(graph, [mine for mine, _ in self.layers])
 
     def teacher_names(self) -> tuple[str, ...]:
         return teachers_of(self)

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ...graph import Graph
 from .base import Context, check_layers
-from .training import Taught, module_of, train
+from .training import Taught, train
 
 
 class Step(Taught):
-    """See compress/gates.py. `epochs` of training follow, with the weights that are left."""
+    """See compress/gates.py. `epochs` of training follow, with the weights that are left.
+
+    What an earlier step has set to zero in these layers may come back: it is decided anew which weights go.
+    """
+
+    unshared: ClassVar[bool] = True
 
     density: float = Field(ge=0, lt=1)
     """The part of the weights that may be left, of all layers together."""
     how: Literal["gates", "threshold"] = "gates"
     per: Literal["weight", "channel"] = "weight"
     """Of `gates`: what has one."""
-    layers: tuple[str, ...] = ("*",)
+    layers: tuple[str, ...] = Field(default=("*",), min_length=1)
     """By name or pattern."""
     strength: float = Field(default=30.0, gt=0, lt=float("inf"))
     """How much loss it may cost to remove all weights."""
     first_epochs: int = Field(default=5, ge=1)
     """Of the training that decides."""
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whatever `epochs` says."""
+        return True
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -36,9 +46,16 @@ class Step(Taught):
         check_layers(graph, "layers", self.layers)
 
     def apply(self, graph: Graph, context: Context) -> Graph:
+        from ...train import to_module
         from ..gates import close_gates, gate, l0, threshold
+        from ..layers import weights_of
+        from ..prune import keep_zeros
+        from ..share import keep_codebooks
 
-        module = module_of(graph)
+        module = to_module(graph)
+        keep_codebooks(module)
+        gated = {w.name for w in weights_of(module, self.layers, "layers")}
+        keep_zeros(module, [w.name for w in weights_of(module) if w.name not in gated and not w.steps()])
         if self.how == "gates":
             gate(module, self.layers, per=self.per)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,18 +12,19 @@ from ...graph import Graph
 from .base import Context, Parts, check_layers
 from .training import Taught, module_of, train
 
-ROUNDS = 3
+ROUNDS, MOST_ROUNDS = 3, 1000
 
 
 class Step(Taught):
     """See compress/prune.py and compress/gradual.py. `epochs` of training follow: in each round, for `iterative`."""
 
+    unshared: ClassVar[bool] = True
     sparsity: Parts | None = None
     """The part of the weights that becomes zero: of all layers, or by name or pattern, the later ones winning."""
     n_of_m: tuple[int, int] | None = None
     """In place of `sparsity`: keep so many weights of every so many."""
     how: Literal["one-shot", "iterative", "gradual"] = "one-shot"
-    rounds: int = Field(default=ROUNDS, ge=1)
+    rounds: int = Field(default=ROUNDS, ge=1, le=MOST_ROUNDS)
     """Of `iterative`."""
     scope: Literal["layer", "global"] = "layer"
     """Whether weights are ranked in each layer, or all together; gradual pruning knows the first."""

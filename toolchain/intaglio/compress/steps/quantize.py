@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ...errors import DataError
 from ...graph import Graph
-from .base import Context
+from .base import Context, weighted
 from .training import Taught, Training, kept, train
 
 FROZEN = 0.5
@@ -37,6 +37,16 @@ class Step(Taught):
     epochs: int = Field(default=3, ge=0)
     learning_rate: float = Field(default=1e-4, gt=0, lt=float("inf"))
 
+    @property
+    def needs_targets(self) -> bool:
+        """Ranges are calibrated without."""
+        return self.how == "aware" and self.epochs > 0
+
+    @property
+    def unfit_for_shared(self) -> str:
+        """What of it cannot be with weights that share values; empty where nothing is."""
+        return "weight_bits" if self.weight_bits != 8 else "rounding" if self.rounding == "learned" else ""
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         other = (*Training.model_fields, "distil") if self.how == "post-training" else CALIBRATED
@@ -47,6 +57,8 @@ class Step(Taught):
         for bits in self.weight_bits.values() if isinstance(self.weight_bits, Mapping) else (self.weight_bits,):
             if bits not in (8, 4, 2):
                 raise ValueError(f"weight_bits is {bits}; allowed: 8, 4 or 2")
+            if bits != 8 and self.activation_bits == 16:
+                raise ValueError(f"weight_bits is {bits} with activation_bits = 16; allowed: 8")
         return self
 
     def check(self, graph: Graph) -> None:
@@ -55,11 +67,16 @@ class Step(Taught):
         from ...quantize.weights import layer_bits
 
         graph = simplify(graph)
-        choose(graph, self.keep_float)
+        kept = choose(graph, self.keep_float)
+        if self.keep_float and all(n.outputs[0] in kept for n in weighted(graph)):
+            raise DataError("keep_float", "names every layer with weights", "some of them: nothing would be quantized")
         layer_bits(graph, self.weight_bits)
 
     def apply(self, graph: Graph, context: Context) -> Graph:
         assert context.train is not None
+        if self.weight_bits != 8 and any(t.quant is not None for t in graph.tensors.values()):
+            remedy = "Leave it out, or share fewer entries: codebooks say how many bits a weight has"
+            raise DataError("weight_bits", f"is {self.weight_bits!r} for weights that share values", "8", remedy)
         context.show(f"{context.where}, calibrating")
         samples = context.train.inputs(self.samples)
         if self.how == "post-training":

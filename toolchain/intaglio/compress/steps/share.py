@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ...errors import DataError
 from ...graph import Graph
-from .base import Context, Parts, check_layers
+from ...quantize.scales import WEIGHTED
+from .base import Context, Parts, check_layers, weighted
 from .training import Taught, train
 
 MOST = 256
 
 
 def _entries(value: Any) -> Any:
+    if isinstance(value, Mapping) and not value:
+        raise ValueError("names no layer; allowed: a number for all, or a table of layers")
     for count in value.values() if isinstance(value, Mapping) else (value,):
         if not 2 <= count <= MOST:
             raise ValueError(f"is {count}; allowed: 2 to {MOST}")
@@ -31,6 +35,7 @@ def _groups(value: Any) -> Any:
 class Step(Taught):
     """See compress/share.py. Batch norms are folded first."""
 
+    shares: ClassVar[bool] = True
     entries: Annotated[int | dict[str, int], AfterValidator(_entries)] = 16
     """Values that the weights of a layer take, zero included: of all layers, or by name or pattern."""
     groups: Annotated[int | dict[str, int], AfterValidator(_groups)] = 1
@@ -44,6 +49,11 @@ class Step(Taught):
     """Of `mixture`: how much loss a nat a weight costs."""
     zeros: Parts = 0.0
     """Of `mixture`: the part of the weights that its component at zero has; 0 for none."""
+
+    @property
+    def needs_targets(self) -> bool:
+        """Of either training."""
+        return self.epochs > 0 or self.soft_epochs > 0
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -61,6 +71,12 @@ class Step(Taught):
             value = getattr(self, option)
             if isinstance(value, Mapping):
                 check_layers(graph, option, value)
+        for pattern, groups in (self.groups if isinstance(self.groups, Mapping) else {"*": self.groups}).items():
+            for node in weighted(graph, option="groups", layers=[pattern]):
+                channels = graph.tensors[node.inputs[1]].shape[WEIGHTED[node.op.name]]
+                if groups > channels:
+                    where = f"groups of {node.name!r}"
+                    raise DataError(where, f"is {groups}", f"1 to its {channels} output channels")
 
     def apply(self, graph: Graph, context: Context) -> Graph:
         from ...quantize.simplify import simplify

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from pydantic import Field
+
 from ...graph import Graph
 from .base import Context, check_layers
 from .training import Taught, module_of, train
@@ -10,11 +14,16 @@ from .training import Taught, module_of, train
 class Step(Taught):
     """See compress/tie.py. Batch norms are folded first."""
 
-    layers: tuple[str, ...]
+    unshared: ClassVar[bool] = True
+    layers: tuple[str, ...] = Field(min_length=1)
     """Two or more, by name or pattern."""
 
     def check(self, graph: Graph) -> None:
+        from ...quantize.simplify import simplify
+        from ..tie import tie
+
         check_layers(graph, "layers", self.layers)
+        tie(simplify(graph), self.layers)
 
     def apply(self, graph: Graph, context: Context) -> Graph:
         from ...quantize.simplify import simplify

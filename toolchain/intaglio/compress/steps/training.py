@@ -5,9 +5,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...errors import TrainingError
 from ...graph import Graph
@@ -30,10 +30,21 @@ class Teaching(Options):
 
     teacher: str = ORIGINAL
     """`input`, the model that the recipe was given, or the path of a float model of any format."""
-    labels: float = Field(default=0.1, ge=0)
-    hard: float = Field(default=0.0, ge=0)
-    soft: float = Field(default=0.9, ge=0)
-    temperature: float = Field(default=4.0, gt=0)
+    labels: float = Field(default=0.1, ge=0, lt=float("inf"))
+    hard: float = Field(default=0.0, ge=0, lt=float("inf"))
+    soft: float = Field(default=0.9, ge=0, lt=float("inf"))
+    temperature: float = Field(default=4.0, gt=0, lt=float("inf"))
+
+    @property
+    def inside(self) -> float:
+        """The weight of what is compared inside the networks."""
+        return 0.0
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not any((self.labels, self.hard, self.soft, self.inside)):
+            raise ValueError("every part of the loss is 0; allowed: at least one above 0")
+        return self
 
 
 class Training(Step):
@@ -54,6 +65,11 @@ class Training(Step):
     weight_decay: float = Field(default=0.0, ge=0, lt=float("inf"))
     clip: float | None = Field(default=None, gt=0)
     """Bounds the norm of the gradient."""
+
+    @property
+    def needs_targets(self) -> bool:
+        """Not where nothing is trained."""
+        return self.epochs > 0
 
     def settings(self, seed: int, data: Data, epochs: int | None = None) -> Settings:
         """As train.loop.fit takes them; `epochs` are for a training of the step that has its own."""
