@@ -28,7 +28,7 @@ from intaglio.compress.importance import batch_norm_scale, l2
 from intaglio.compress.lossless import lossless
 from intaglio.compress.prune import keep_zeros, prune
 from intaglio.compress.prune_channels import prune_channels
-from intaglio.compress.share import keep_codebooks, share
+from intaglio.compress.share import share
 from intaglio.compress.slim import slimming
 from intaglio.compress.soft_share import SoftShare, harden
 from intaglio.graph import Graph
@@ -49,11 +49,11 @@ TUNED = Settings(
 )  # fmt: skip
 FOLDED = replace(TUNED, learning_rate=0.002)
 """Without batch norms, and in integers, steps must be small."""
+SHARED = replace(TUNED, epochs=1, learning_rate=3e-4, optimizer="adam", weight_decay=0.0)
+"""Of codebooks: the gradient of an entry is that of all its weights, thousands of times that of one."""
 SPARSITY = 0.8
 CHANNELS = 0.3
 ENTRIES = 16
-FROZEN = 0.5
-"""The part of quantization-aware training in which ranges are learned as well."""
 LARGE = 1000
 """Convolutions with fewer weights than this lose a smaller part of them; depthwise ones none: they hold little."""
 
@@ -74,8 +74,7 @@ class Together:
     more: Settings
     """With the weights that are left."""
     tune: Settings
-    """Of the values that they share, in floats and then in integers."""
-    aware: Settings
+    """Of the values that they share."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,7 @@ def shared_hard(w: Work, label: str) -> Graph:
     """k-means codebooks, their entries fine-tuned."""
     module = to_module(simplify(w.graph))
     share(module, ENTRIES)
-    return w.int8(to_graph(w.fit(label, module, FOLDED)))
+    return w.int8(to_graph(w.fit(label, module, replace(SHARED, epochs=2))))
 
 
 def shared_soft(w: Work, label: str) -> Graph:
@@ -184,11 +183,11 @@ def shared_soft(w: Work, label: str) -> Graph:
     module = to_module(simplify(w.graph))
     w.fit(f"{label}, before", module, replace(FOLDED, epochs=1), after_step=SoftShare(module, ENTRIES))
     harden(module)
-    return w.int8(to_graph(w.fit(label, module, replace(FOLDED, epochs=1))))
+    return w.int8(to_graph(w.fit(label, module, SHARED)))
 
 
 def combined(w: Work, label: str) -> Graph:
-    """All five: channels removed, weights pruned, the others shared, then integers; the original as teacher."""
+    """All five: channels removed, weights pruned, the others shared, int8; the original as teacher."""
     how = w.together
     smaller = prune_channels(w.graph, macs=round(how.macs * w.graph.macs()))
     smaller = distilled(w, f"{label}, channels", smaller, Distilling(), how.channels)
@@ -203,16 +202,7 @@ def combined(w: Work, label: str) -> Graph:
     share(module, {name: how.entries for name, _ in dense(pruned)})
     taught = Distillation(module, w.graph)
     w.fit(label, taught, how.tune, loss=taught.loss)
-    aware = quantization_aware(to_graph(module), w.calibration)
-    keep_codebooks(aware)
-    taught = Distillation(aware, w.graph)
-
-    def freeze(part: float) -> None:
-        if part >= FROZEN:
-            aware.freeze_ranges()
-
-    w.fit(f"{label}, integers", taught, how.aware, loss=taught.loss, before_step=freeze)
-    return to_graph(aware)
+    return w.int8(to_graph(module))
 
 
 def dense(graph: Graph) -> list[tuple[str, bool]]:
@@ -254,15 +244,15 @@ def main(*names: str) -> None:
 
 
 SHORT, LONG = replace(TUNED, epochs=6, learning_rate=0.05), replace(TUNED, epochs=20, learning_rate=0.1)
-ONE, NONE = replace(FOLDED, epochs=1), replace(FOLDED, epochs=0)
+NONE = replace(SHORT, epochs=0)
 NETWORKS = {
     "resnet8": (
         "ResNet-8", lambda: training.resnet8(THREADS),
-        Together(0.9, 0.7, 0.5, 32, replace(SHORT, epochs=3), replace(SHORT, epochs=8), NONE, ONE, ONE),
+        Together(0.9, 0.7, 0.5, 32, replace(SHORT, epochs=3), replace(SHORT, epochs=8), NONE, SHARED),
     ),
     "mobilenet": (
         "MobileNet", training.mobilenet,
-        Together(0.85, 0.7, 0.5, 64, SHORT, LONG, replace(SHORT, epochs=8, weight_decay=5e-5), ONE, FOLDED),
+        Together(0.85, 0.7, 0.5, 64, SHORT, LONG, replace(SHORT, epochs=8, weight_decay=5e-5), SHARED),
     ),
 }  # fmt: skip
 

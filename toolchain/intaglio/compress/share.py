@@ -85,7 +85,8 @@ def share(
     """Give layers codebooks, found by k-means from entries spread evenly over their range.
 
     Weights that are zero stay zero, with an entry of their own: prune before sharing. Training, with whatever loop,
-    then tunes the entries; which weight has which stays.
+    then tunes the entries; which weight has which stays. The gradient of an entry is the sum over its weights, maybe
+    thousands: plain SGD at the weights' own rate diverges, Adam does not.
 
     Args:
         module: of `quantization_aware`, or of `to_module(simplify(graph))`: batch norms must be folded before, for they
