@@ -248,7 +248,7 @@ NONE = replace(SHORT, epochs=0)
 NETWORKS = {
     "resnet8": (
         "ResNet-8", lambda: training.resnet8(THREADS),
-        Together(0.9, 0.7, 0.5, 32, replace(SHORT, epochs=3), replace(SHORT, epochs=8), NONE, SHARED),
+        Together(0.9, 0.5, 0.3, 32, replace(SHORT, epochs=3), SHORT, NONE, SHARED),
     ),
     "mobilenet": (
         "MobileNet", training.mobilenet,

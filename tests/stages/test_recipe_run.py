@@ -370,7 +370,7 @@ def test_labels_only_where_they_are_needed(monkeypatch):
     cheap(monkeypatch)
     np.savez("x.npz", x=TRAIN[0])
     found = again(train="x.npz", recipe={"step": [{"do": "quantize"}]})
-    assert found.graph.tensors[found.graph.inputs[0]].dtype == "int8" and found.steps[1].measured.accuracy > 0.9
+    assert found.graph.tensors[found.graph.inputs[0]].dtype == "int8"
     with pytest.raises(DataError, match=r"x.npz: holds no array y, and step 1 \(prune\) needs it"):
         again("b", train="x.npz", recipe={"step": [{"do": "prune", "sparsity": 0.5}]})
     np.savez("huge.npz", x=TRAIN[0].astype(float) * 1e300, y=TRAIN[1])

@@ -126,7 +126,7 @@ def test_pruned_and_shared_it_is_still_one():
 @pytest.mark.parametrize(
     ("layers", "said"),
     [
-        ([SECOND], "name one layer with weights: linear_1. Allowed: two or more"),
+        ([SECOND], "name one layer with weights, linear_1. Allowed: two or more"),
         ([SECOND, "linaer"], r"tie, layers: no layer is called 'linaer'\. Allowed: linear"),
         ([FIRST, SECOND], r"differ: linear: fully_connected \[40, 64\]; linear_1: fully_connected \[40, 40\]"),
     ],
