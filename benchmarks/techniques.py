@@ -322,7 +322,10 @@ def report(results: dict[str, dict[str, Any]]) -> str:
         f"float network and is int8 in the end; fine-tuning: {TUNED.epochs} epochs at most, the combined recipe more.",
         f"All but plain int8 ({BASELINE}) are compiled as with `--lossless --weights size`.", "",
     ]  # fmt: skip
-    for title, found in results.items():
+    for title, _, how in NETWORKS.values():
+        found = results.get(title)
+        if found is None:
+            continue
         n, base = found["test_images"], found["variants"][BASELINE]
         rows = []
         for label, one in found["variants"].items():
@@ -335,8 +338,19 @@ def report(results: dict[str, dict[str, Any]]) -> str:
                   "M4 instructions", "of int8's", f"M4 bytes that differ, {SAME} inputs"]  # fmt: skip
         said = f"Float: {found['float'] / n:.2%}, {found['float_weights']:,} bytes of weights."
         shown = f"![accuracy against flash]({picture(title)})"
-        lines += [f"## {title}", "", said, "", shown, "", table(header, rows), ""]
+        lines += [f"## {title}", "", said, "", shown, "", table(header, rows), recipe(how), ""]
     return "\n".join(lines)
+
+
+def recipe(how: Together) -> str:
+    """The combined recipe in words."""
+    first, then, last = how.channels.epochs, how.weights.epochs + how.more.epochs, how.tune.epochs
+    return (
+        f"Combined: channels go until {how.macs:.0%} of the multiply-accumulates are left ({first} epochs); of the\n"
+        f"weights, {how.large:.0%} in convolutions with {LARGE:,} or more and {how.small:.0%} in others, none in\n"
+        f"depthwise ones ({then} epochs); {how.entries} values a layer ({last} epoch); int8 after training. The\n"
+        "float network is the teacher throughout.\n"
+    )
 
 
 if __name__ == "__main__":
