@@ -320,7 +320,8 @@ def report(results: dict[str, dict[str, Any]]) -> str:
         "Made by `make bench` (benchmarks/techniques.py). cifar10_jpeg; accuracy: the generated C on the host, 10,000",
         "test images. Flash, RAM, instructions: the image for the Cortex-M4 in QEMU. Every variant starts from the",
         f"float network and is int8 in the end; fine-tuning: {TUNED.epochs} epochs at most, the combined recipe more.",
-        f"All but plain int8 ({BASELINE}) are compiled as with `--lossless --weights size`.", "",
+        f"All but plain int8 ({BASELINE}) are compiled as with `--lossless --weights size`. There is no",
+        "validation set: the combined recipes were settled in a few trials by these same figures.", "",
     ]  # fmt: skip
     for title, _, how in NETWORKS.values():
         found = results.get(title)
