@@ -13,7 +13,7 @@ import intaglio
 from intaglio import graph_file
 from intaglio.compress import recipe_measure
 from intaglio.compress.prune import sparsity_of
-from intaglio.errors import DataError, OutputError, ToolError, UnsupportedError
+from intaglio.errors import DataError, OutputError, RecipeError, ToolError, UnsupportedError
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph
 from intaglio.ops.batch_norm import BatchNorm
@@ -134,7 +134,7 @@ def test_gradual_pruning_keeps_what_was_pruned_before():
     of = sparsity_of(found.graph)
     assert of[LOGITS] == pytest.approx(0.5, abs=0.01) and of[HIDDEN] == pytest.approx(0.8, abs=0.01)
     gradual = {"do": "prune", "sparsity": 0.5, "how": "gradual", "epochs": 1}
-    with pytest.raises(DataError, match="shares its weights already"):
+    with pytest.raises(RecipeError, match=r"step 2 \(prune\).*Put prune before step 1 \(share\)"):
         run(trained(), {"do": "share", "epochs": 0}, gradual, out="b")
 
 
@@ -169,7 +169,7 @@ def test_quantization_of_several_kinds():
     assert wide.tensors[wide.inputs[0]].dtype == "int16"
     kept = run(trained(), {"do": "quantize", "keep_float": (LOGITS,), "rounding": "learned"}, out="kept")
     assert kept.graph.tensors[kept.graph.outputs[0]].dtype == "float32" and kept.steps[1].measured.accuracy > 0.9
-    with pytest.raises(DataError, match=r"rounding.*learned.*after the step share"):
+    with pytest.raises(RecipeError, match=r"step 2 \(quantize\), rounding: cannot be with weights that share values"):
         run(trained(), {"do": "share", "epochs": 0}, {"do": "quantize", "rounding": "learned"}, out="r")
 
 
