@@ -1,6 +1,7 @@
 """Magnitude pruning: what becomes zero, that it stays zero in training, and what is refused."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,34 @@ def test_ranked_together_the_least_of_all_layers_go():
     assert (after == 0).sum() == round(0.6 * after.size)
     assert np.abs(before[after == 0]).max() <= np.abs(before[after != 0]).min()
     assert found[HIDDEN] > 0.6 > found[CONV]
+
+
+def test_layer_adaptive_magnitude_by_its_definition_whatever_the_scales():
+    found = []
+    for factor in (1.0, 1e-6):
+        tensors = dict(trained().tensors)
+        name = next(n.inputs[1] for n in trained().nodes if n.name == HIDDEN)
+        tensors[name] = replace(tensors[name], data=tensors[name].data * np.float32(factor))
+        module = to_module(replace(trained(), tensors=tensors))
+        before = weights(module)
+        prune(module, 0.4, scope="lamp")
+        prune(module, 0.8, scope="lamp")
+        found.append({n: v != 0 for n, v in weights(module).items()})
+    assert all((found[0][n] == found[1][n]).all() for n in LAYERS)
+    scores = {}
+    for name, value in before.items():
+        squares = np.sort(value.ravel().astype(float) ** 2)
+        scores[name] = (value.astype(float) ** 2) / np.array(
+            [squares[squares >= w].sum() for w in value.ravel().astype(float) ** 2]
+        ).reshape(value.shape)
+    kept = np.concatenate([scores[n][found[1][n]] for n in LAYERS])
+    gone = np.concatenate([scores[n][~found[1][n]] for n in LAYERS])
+    assert len(gone) == round(0.8 * (len(kept) + len(gone))) and gone.max() <= kept.min() * (1 + 1e-9)
+    # As much as can go: one weight of each layer is left.
+    module = to_module(trained())
+    count = sum(v.size for v in before.values())
+    prune(module, 1 - len(LAYERS) / count, scope="lamp")
+    assert [int((v != 0).sum()) for v in weights(module).values()] == [1] * len(LAYERS)
 
 
 @pytest.mark.parametrize("block", [(1, 4), (4, 1), (3, 5)])
@@ -171,7 +200,7 @@ def test_interrupted_between_rounds_it_goes_on_to_the_same_bytes(tmp_path):
         (lambda m: prune(m, {CONV: 0.995}), r"layer 'conv2d': none of its 72 weights would be left"),
         (lambda m: prune(m, 0.999, scope="global"), "weights would be left"),
         (lambda m: prune(m, {CONV: 0.5, HIDDEN: 0.6}, scope="global"), "one for all of them"),
-        (lambda m: prune(m, 0.5, scope="model"), "Allowed: layer, global"),
+        (lambda m: prune(m, 0.5, scope="model"), "Allowed: layer, global, lamp"),
         (lambda m: prune(m, 0.5, block=(0, 4)), r"block: is \(0, 4\)"),
         (lambda m: prune_n_of_m(m, 4, 4), r"n is 4 and m 4\. Allowed: 1 <= n < m"),
         (lambda m: prune_n_of_m(m, 2, 4, ["relu_1_flat"]), "no layer is called 'relu_1_flat'"),

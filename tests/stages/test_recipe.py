@@ -6,8 +6,10 @@ import torch
 from digits_model import trained
 
 from intaglio.compress import recipe as recipes
+from intaglio.compress.share import share
 from intaglio.compress.steps import kind_of, kinds
 from intaglio.errors import DataError, IntaglioError, RecipeError
+from intaglio.train.module import GraphModule
 
 torch.set_num_threads(1)
 
@@ -159,14 +161,22 @@ def test_steps_that_cannot_follow_each_other():
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    (step("prune", "sparsity = 0.5"), "Put prune before step 2 (share)"),
+    (step("prune", "sparsity = 0.5"), "Put prune before weights are shared"),
     (step("gate", "density = 0.5"), "takes weights that do not share values, and step 2 (share) makes them"),
-    (step("tie", 'layers = ["linear", "linear_1"]'), "Put tie before step 2 (share)"),
+    (step("tie", 'layers = ["linear", "linear_1"]'), "Put tie before weights are shared"),
     (step("quantize", "weight_bits = 4"), "weight_bits: cannot be with weights that share values"),
     (step("quantize", 'rounding = "learned"'), "rounding: cannot be with weights that share values"),
 ])  # fmt: skip
 def test_what_shared_weights_do_not_go_with(text, said):
     assert said in str(problem(step("fine-tune") + step("share") + text, trained()))
+
+
+def test_a_model_that_comes_with_shared_weights():
+    module = GraphModule(trained())
+    share(module, 8)
+    shared = module.to_graph()
+    found = problem(step("fine-tune") + step("quantize", "weight_bits = 4"), shared)
+    assert "weight_bits: cannot be with weights that share values, and those of the model do" in str(found)
 
 
 @pytest.mark.parametrize(("text", "said"), [

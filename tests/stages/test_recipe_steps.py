@@ -68,6 +68,18 @@ def test_recipes_of_the_package(name, accuracy, smaller):
     assert "has no image" in (found.folder / "report.md").read_text()
 
 
+def test_the_example_of_the_readme_keeps_its_accuracy(monkeypatch):
+    """Batch norms folded into few weights: by bare magnitude, its last layer would go, and a tenth of the accuracy."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    import digits_files
+
+    digits_files.main(Path("digits"))
+    files = (f"digits/{name}" for name in ("train.npz", "test.npz"))
+    found = intaglio.compress("digits/digits.tflite", "deep-compression", *files, "out")
+    first, last = found.steps[0].measured, found.steps[-1].measured
+    assert first.accuracy > 0.98 and last.accuracy > 0.96 and last.weight_bytes * 5 <= first.weight_bytes
+
+
 def test_a_model_with_batch_norms_and_a_softmax_is_trained_and_slimmed():
     untrained = with_norms()
     found = run(
@@ -134,7 +146,7 @@ def test_gradual_pruning_keeps_what_was_pruned_before():
     of = sparsity_of(found.graph)
     assert of[LOGITS] == pytest.approx(0.5, abs=0.01) and of[HIDDEN] == pytest.approx(0.8, abs=0.01)
     gradual = {"do": "prune", "sparsity": 0.5, "how": "gradual", "epochs": 1}
-    with pytest.raises(RecipeError, match=r"step 2 \(prune\).*Put prune before step 1 \(share\)"):
+    with pytest.raises(RecipeError, match=r"step 2 \(prune\).*Put prune before weights are shared"):
         run(trained(), {"do": "share", "epochs": 0}, gradual, out="b")
 
 

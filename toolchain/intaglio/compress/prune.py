@@ -8,7 +8,7 @@ rest], in the order in which they lie in flash.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from ..train.module import GraphModule
 from .layers import Weights, by_layer, weights_of
 from .share import Shared
 
-Scope = Literal["layer", "global"]
+Scope = Literal["layer", "global", "lamp"]
 Sparsity = float | Mapping[str, float]
 """The part of the weights that becomes zero: of all layers with weights, or by the name of a layer or a pattern, the
 later ones winning and the others being left alone."""
@@ -47,8 +47,9 @@ def prune(
     Args:
         module: of `to_module` or `quantization_aware`; changed in place.
         sparsity: the part of the weights that becomes zero, at least 0 and below 1.
-        scope: `layer` for that part of each layer, `global` for that part of all of them together, the least ones
-            wherever they are.
+        scope: `layer` for that part of each layer; for that part of all of them together, `global` takes the least
+            magnitudes wherever they are, `lamp` the least scores of layer-adaptive magnitude (Lee et al., ICLR 2021),
+            which do not depend on the scale of a layer and empty none: with batch norms folded, scales say little.
         block: (output channels, weights in a row) that are zero together, judged by their mean magnitude; those at the
             end of a row or column that does not divide are smaller.
 
@@ -57,8 +58,8 @@ def prune(
         nothing would be left of a layer; then nothing is masked.
     """
     chosen = prepared(module, sparsity, block)
-    if scope not in ("layer", "global"):
-        raise DataError("prune, scope", f"is {scope!r}", "layer, global")
+    if scope not in get_args(Scope):
+        raise DataError("prune, scope", f"is {scope!r}", ", ".join(get_args(Scope)))
     scores = [block_means(rows(w.value().abs(), w.axis), block) for w, _ in chosen]
     if scope == "layer":
         kept = [all_but_least(s, count(s, part)) for s, (_, part) in zip(scores, chosen, strict=True)]
@@ -67,6 +68,7 @@ def prune(
         if len(parts) > 1:
             found = ", ".join(map(str, sorted(parts)))
             raise DataError("prune, sparsity", f"is {found} for layers ranked together", "one for all of them")
+        scores = [_lamp(s) for s in scores] if scope == "lamp" else scores
         kept = _ranked_together(scores, parts.pop()) if parts else []
     masks = [_narrowed(w, unrolled(k, w.value(), w.axis, block)) for k, (w, _) in zip(kept, chosen, strict=True)]
     for mask, (w, _) in zip(masks, chosen, strict=True):
@@ -250,6 +252,15 @@ def _narrowed(w: Weights, mask: Any) -> Any:
     """`mask` without what an earlier one has removed: those weights are not known any more."""
     found = mask_of(w)
     return mask if found is None else mask & found.mask
+
+
+def _lamp(magnitudes: Any) -> Any:
+    """Each square, as a part of the sum of those that are not less. In float64: sums of small parts of many weights."""
+    order = magnitudes.flatten().argsort(stable=True, descending=True)
+    squares = magnitudes.flatten()[order].double().square()
+    scores = torch.zeros_like(squares)
+    scores[order] = squares / squares.cumsum(0).clamp_min(torch.finfo(squares.dtype).tiny)
+    return scores.reshape(magnitudes.shape)
 
 
 def _ranked_together(scores: Sequence[Any], part: float) -> list[Any]:

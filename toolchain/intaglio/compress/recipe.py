@@ -104,7 +104,7 @@ def check(recipe: Recipe, graph: Graph) -> None:
     Raises RecipeError, DataError, and UnsupportedError for a model that cannot be trained.
     """
     is_float = float_model(graph)
-    shared = 0
+    shared = "those of the model do" if is_float and any(t.quant is not None for t in graph.tensors.values()) else ""
     for number, step in enumerate(recipe.steps, 1):
         here = f"{recipe.where}: {recipe.label(number)}"
         if step.takes != "any" and (step.takes == "float") != is_float:
@@ -117,12 +117,12 @@ def check(recipe: Recipe, graph: Graph) -> None:
                 remedy = "Put it before the step that quantizes" if changed else "Give the float model"
             raise RecipeError(here, found, "", remedy)
         if shared and step.unshared:
-            found = f"takes weights that do not share values, and {recipe.label(shared)} makes them"
-            raise RecipeError(here, found, "", f"Put {step.do} before {recipe.label(shared)}")
+            found = f"takes weights that do not share values, and {shared}"
+            raise RecipeError(here, found, "", f"Put {step.do} before weights are shared")
         if shared and step.unfit_for_shared:
-            found = f"cannot be with weights that share values, which {recipe.label(shared)} makes"
+            found = f"cannot be with weights that share values, and {shared}"
             raise RecipeError(f"{here}, {step.unfit_for_shared}", found, "its default")
-        shared = number if step.shares else shared
+        shared = f"{recipe.label(number)} makes them" if step.shares else shared
         if step.takes == "float":
             with located(here):
                 step.check(graph)

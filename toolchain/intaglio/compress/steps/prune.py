@@ -26,8 +26,9 @@ class Step(Taught):
     how: Literal["one-shot", "iterative", "gradual"] = "one-shot"
     rounds: int = Field(default=ROUNDS, ge=1, le=MOST_ROUNDS)
     """Of `iterative`."""
-    scope: Literal["layer", "global"] = "layer"
-    """Whether weights are ranked in each layer, or all together; gradual pruning knows the first."""
+    scope: Literal["layer", "global", "lamp"] = "layer"
+    """Whether weights are ranked in each layer, or all together, by magnitude or by one relative to their layer's;
+    gradual pruning knows the first."""
     block: tuple[int, int] = (1, 1)
     """(output channels, weights in a row) that are zero together."""
     regrowth: float = Field(default=0.2, ge=0, lt=1)
@@ -43,7 +44,7 @@ class Step(Taught):
             raise ValueError(f"n_of_m is {list(self.n_of_m)} with how = {self.how!r}; allowed: 1 <= n < m, one-shot")
         if min(self.block) < 1:
             raise ValueError(f"block is {list(self.block)}; allowed: 1 or more each")
-        if self.scope == "global" and (self.how == "gradual" or isinstance(self.sparsity, Mapping)):
+        if self.scope != "layer" and (self.how == "gradual" or isinstance(self.sparsity, Mapping)):
             raise ValueError("ranks layers together only with one sparsity for all, one-shot or iterative")
         for key, how in (("rounds", "iterative"), ("regrowth", "gradual"), ("updates", "gradual")):
             if self.given(key) and self.how != how:

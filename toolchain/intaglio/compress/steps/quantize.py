@@ -44,7 +44,7 @@ class Step(Taught):
 
     @property
     def unfit_for_shared(self) -> str:
-        """What of it cannot be with weights that share values; empty where nothing is."""
+        """Codebooks say how many bits a weight has, and learned rounding gives weights more values than they share."""
         return "weight_bits" if self.weight_bits != 8 else "rounding" if self.rounding == "learned" else ""
 
     @model_validator(mode="after")
@@ -74,9 +74,6 @@ class Step(Taught):
 
     def apply(self, graph: Graph, context: Context) -> Graph:
         assert context.train is not None
-        if self.weight_bits != 8 and any(t.quant is not None for t in graph.tensors.values()):
-            remedy = "Leave it out, or share fewer entries: codebooks say how many bits a weight has"
-            raise DataError("weight_bits", f"is {self.weight_bits!r} for weights that share values", "8", remedy)
         context.show(f"{context.where}, calibrating")
         samples = context.train.inputs(self.samples)
         if self.how == "post-training":
@@ -96,9 +93,6 @@ class Step(Taught):
     def _calibrated(self, graph: Graph, samples: Any) -> Graph:
         from ...quantize.post_training import post_training
 
-        if self.rounding == "learned" and any(t.quant is not None for t in graph.tensors.values()):
-            found = 'is "learned", which would give shared weights more values than they share'
-            raise DataError("rounding", found, '"nearest" after the step share')
         return post_training(
             graph, samples, self.method, equalized=self.equalize, bias_corrected=self.bias_correction,
             rounding=self.rounding, keep_float=self.keep_float, weight_bits=self.weight_bits,
