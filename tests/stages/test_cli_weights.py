@@ -100,6 +100,8 @@ def test_on_cores(core, tmp_path):
 
 
 def test_inspect_lists_every_encoding():
+    assert "estimated for the Cortex-M0+" in ok("inspect", "net.tflite", "--encodings", "--board", "qemu-microbit")
+    assert "is given without --encodings" in fails("inspect", "net.tflite", "--board", "qemu-microbit")
     out = ok("inspect", "net.tflite", "--encodings")
     for word in (*(name for name in names() if name != "s2"), "dense", "size", "balanced", "speed", "estimated"):
         assert word in out

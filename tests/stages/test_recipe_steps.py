@@ -10,12 +10,13 @@ from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, digits, trained
 from torch import nn
 
 import intaglio
-from intaglio import graph_file
+from intaglio import boards, graph_file
 from intaglio.compress import recipe_measure
 from intaglio.compress.prune import sparsity_of
 from intaglio.errors import DataError, OutputError, RecipeError, ToolError, UnsupportedError
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph
+from intaglio.lower.choose_encodings import choose_encodings
 from intaglio.ops.batch_norm import BatchNorm
 from intaglio.train import to_graph, to_module
 from intaglio.train.loop import Settings, fit
@@ -183,6 +184,21 @@ def test_quantization_of_several_kinds():
     assert kept.graph.tensors[kept.graph.outputs[0]].dtype == "float32" and kept.steps[1].measured.accuracy > 0.9
     with pytest.raises(RecipeError, match=r"step 2 \(quantize\), rounding: cannot be with weights that share values"):
         run(trained(), {"do": "share", "epochs": 0}, {"do": "quantize", "rounding": "learned"}, out="r")
+
+
+def test_encodings_are_for_the_core_of_the_board():
+    steps = {"do": "prune", "sparsity": 0.9, "epochs": 0}, {"do": "quantize"}, {"do": "encode", "prefer": "balanced"}
+    chosen = {}
+    for board, core in (("qemu-m0plus-an385", "Cortex-M0+"), ("qemu-mps2-an386", "Cortex-M4")):
+        found = run(trained(), *steps, out=board, board=board)
+        wanted = choose_encodings(found.steps[-2].graph, "balanced", boards.load(board).target)
+        chosen[core], theirs = ([t.encoding for t in g.tensors.values()] for g in (found.graph, wanted))
+        assert chosen[core] == theirs
+        report = (found.folder / "report.md").read_text()
+        assert f"linked for {board}" in report and f"of an inference on the {core}, estimated" in report
+    assert chosen["Cortex-M0+"] != chosen["Cortex-M4"]  # what the first saves by another is less there
+    with pytest.raises(OutputError, match="is of a run with another board"):
+        run(trained(), *steps, out="qemu-mps2-an386", board="qemu-m0plus-an385")
 
 
 def test_a_teacher_from_a_file_and_inside(tmp_path):

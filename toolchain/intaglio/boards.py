@@ -102,6 +102,10 @@ class Board(DataModel):
         return targets.load(self.target)
 
 
+DEFAULT = "qemu-mps2-an386"
+"""Where nobody names one: a Cortex-M4."""
+
+
 def names() -> list[str]:
     """Names of all boards of the package, sorted."""
     return sorted(path.parent.name for path in (assets.root() / "boards").glob("*/board.toml"))

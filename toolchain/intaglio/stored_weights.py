@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .emit.c import layer_name
 from .graph import Graph, float_model
 from .lower.choose_encodings import PREFERENCES, best, options, ram_bytes
-from .lower.encoding_costs import CORE
+from .lower.encoding_costs import CORE, counted_on
 from .pipeline import reduced
 
 
@@ -35,6 +35,11 @@ class StoredWeights:
     encoding: str
     """As the graph has it."""
     ways: tuple[Way, ...]
+
+
+def estimated_for(core: str) -> str:
+    """Which core's instructions are estimated for `core`, as people call it."""
+    return counted_on(core).replace("cortex-m", "Cortex-M").replace("plus", "+")
 
 
 def stored_weights(graph: Graph, core: str = CORE) -> list[StoredWeights]:

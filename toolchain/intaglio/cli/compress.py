@@ -24,8 +24,12 @@ def compress(
         Path | None, typer.Option("--train", metavar="X.npz", help=r"Inputs \[n, ...] by name or `x`, and labels `y`.")
     ] = None,
     test: Annotated[Path | None, typer.Option("--test", metavar="Y.npz", help="The same, to judge by.")] = None,
+    board: Annotated[
+        str | None,
+        typer.Option("--board", metavar="BOARD", help="What it is for; an emulated Cortex-M4 if it is left out."),
+    ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Start again, even if OUT is of another recipe, model or data.")
+        bool, typer.Option("--restart", help="Start again, even if OUT is of another recipe, model, board or data.")
     ] = False,
     module: common.Module = None,
     example: common.Example = None,
@@ -34,12 +38,21 @@ def compress(
 
     Interrupted at any moment, the same command goes on where it was.
     """
+    from .. import boards
     from ..compress.recipe_report import cells, summary, to_rows
     from ..compress.recipe_run import compress as run
 
     with _progress() as show:
         found = run(
-            model, recipe, train, test, out, restart=restart, module=common.module_of(module, example), show=show
+            model,
+            recipe,
+            train,
+            test,
+            out,
+            board=board or boards.DEFAULT,
+            restart=restart,
+            module=common.module_of(module, example),
+            show=show,
         )
     rows = to_rows(found.steps)
     headings, body = cells(rows)

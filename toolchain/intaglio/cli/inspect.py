@@ -23,22 +23,30 @@ def inspect(
     encodings: Annotated[
         bool, typer.Option("--encodings", help="What each way to store the weights of each layer takes (--weights).")
     ] = False,
+    board: Annotated[
+        str | None,
+        typer.Option("--board", metavar="BOARD", help="Of --encodings; an emulated Cortex-M4 if it is left out."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Operators, shapes, MACs, parameters and quantization of a model, and what is unsupported and why."""
-    from ..errors import UnsupportedError
+    from .. import boards
+    from ..errors import DataError, UnsupportedError
     from ..package import read
     from ..stored_weights import stored_weights
     from ..summary import summarize
 
+    if board is not None and not encodings:
+        raise DataError("--board", "is given without --encodings", "", "It says for which core their cost is estimated")
+    core = boards.load(board or boards.DEFAULT).target
     graph = read(model, common.module_of(module, example))
     summary = summarize(graph)
-    stored = stored_weights(graph) if encodings and not summary.problems else []
+    stored = stored_weights(graph, core) if encodings and not summary.problems else []
     if json:
         more = {"encodings": [asdict(s) for s in stored]} if encodings else {}
         common.print_json(summary.to_dict() | {"notes": list(graph.notes)} | more)
     elif encodings and not summary.problems:
-        common.console().print(_encodings(summary.model, stored))
+        common.console().print(_encodings(summary.model, stored, core))
     else:
         out = common.console()
         out.print(_layers(summary), "")
@@ -50,8 +58,11 @@ def inspect(
         raise UnsupportedError(str(model), summary.problems, "`intaglio ops` lists what is supported")
 
 
-def _encodings(model: str, stored: list[StoredWeights]) -> Table:
-    caption = "instructions: estimated for the Cortex-M4; flash: with tables, without code, which all layers share"
+def _encodings(model: str, stored: list[StoredWeights], core: str) -> Table:
+    from ..stored_weights import estimated_for
+
+    shared = "flash: with tables, without code, which all layers share"
+    caption = f"instructions: estimated for the {estimated_for(core)}; {shared}"
     table = common.table(
         model, ("layer", "left"), ("encoding", "name"), ("flash", "right"), ("instructions", "right"),
         ("more RAM", "right"), ("--weights", "left"), caption=caption,

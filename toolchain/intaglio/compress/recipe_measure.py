@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import accuracy, arrays, boards, interpret, package, runners
+from ..boards import Board
 from ..errors import BuildError, FitError, ToolError, UnsupportedError
 from ..graph import Array, Graph, float_model
 from ..manifest import FILE, Manifest
@@ -18,8 +19,6 @@ from .lossless import cost
 from .recipe_data import Data, classes
 from .steps.base import Show
 
-BOARD = "qemu-mps2-an386"
-"""Sizes are those of the image for its Cortex-M4."""
 Loss = Callable[[Any, Any], Any]
 TIMEOUT = 600.0
 """Seconds, for a portion of the test data."""
@@ -49,18 +48,18 @@ class Measured:
         return asdict(self)
 
 
-def measure(graph: Graph, test: Data | None, loss: Loss | None, show: Show, where: str) -> Measured:
-    """Evaluate, and link for the Cortex-M4. Raises what running raises."""
+def measure(graph: Graph, test: Data | None, loss: Loss | None, show: Show, where: str, board: Board) -> Measured:
+    """Evaluate, and link for a board. Raises what running raises."""
     right, mean = (None, None) if test is None else _judge(graph, test, loss, show, where)
-    show(f"{where}, linking for {BOARD}")
+    show(f"{where}, linking for {board.name}")
     flash, held, unbuilt = None, cost(graph)[1], ""
     try:
-        with package.prepared(None, boards.load(BOARD), executable(graph)) as firmware:
+        with package.prepared(None, board, executable(graph)) as firmware:
             flash, held = firmware.sizes.flash_bytes, firmware.sizes.flash_weight_bytes
     except (ToolError, FitError, BuildError, UnsupportedError) as error:
-        unbuilt = f"{error.where}: {error.found}".splitlines()[0]
+        unbuilt = f"{error.where}: {error.found}".splitlines()[0].rstrip(":")
         with contextlib.suppress(UnsupportedError):
-            held = Manifest.model_validate_json(compile_graph(graph, BOARD)[FILE]).weight_bytes
+            held = Manifest.model_validate_json(compile_graph(graph, board.name)[FILE]).weight_bytes
     constants = [t.data for t in graph.tensors.values() if t.data is not None]
     count = sum(c.size for c in constants)
     zeros = sum(int((c == 0).sum()) for c in constants) / count if count else 0.0

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..stored_weights import StoredWeights
+from ..boards import Board
+from ..stored_weights import StoredWeights, estimated_for
 from .recipe import Recipe
-from .recipe_measure import BOARD, Measured
+from .recipe_measure import Measured
 
 REPORTS = ("report.md", "report.html", "report.json")
 """The last one says that the run is finished."""
@@ -28,7 +29,7 @@ LABEL = 15
 
 def report(
     name: str, recipe: Recipe, rows: Sequence[Row], files: Sequence[str], no_tflite: str,
-    stored: Sequence[StoredWeights],
+    stored: Sequence[StoredWeights], board: Board,
 ) -> dict[str, bytes]:  # fmt: skip
     """The files of the report by name.
 
@@ -38,14 +39,19 @@ def report(
         files: the models that lie beside.
         no_tflite: why there is no .tflite, if so.
         stored: what each way to store the weights of each layer takes.
+        board: what images were linked for.
     """
     steps = [{"step": k, "do": do, **found.to_dict()} for k, (do, found) in enumerate(rows)]
     data = {
-        "model": name, "board": BOARD, "recipe": recipe.to_dict(), "steps": steps,
+        "model": name, "board": board.name, "recipe": recipe.to_dict(), "steps": steps,
         "encodings": [asdict(layer) for layer in stored], "files": list(files),
     }  # fmt: skip
-    notes = _notes(rows, no_tflite)
-    made = (_markdown(name, rows, notes, stored), _page(name, rows, notes, stored), json.dumps(data, indent=1) + "\n")
+    notes, key = _notes(rows, no_tflite, board), ENCODINGS_NOTE.format(core=estimated_for(board.target))
+    made = (
+        _markdown(name, rows, notes, stored, key),
+        _page(name, rows, notes, stored, key),
+        json.dumps(data, indent=1) + "\n",
+    )
     return {file: text.encode() for file, text in zip(REPORTS, made, strict=True)}
 
 
@@ -67,7 +73,8 @@ ENCODINGS = "What each encoding takes"
 ENCODING_HEADINGS = ("layer", "encoding", "flash", "instructions (estimated)", "more RAM", "for")
 ENCODINGS_NOTE = (
     "Flash: bytes of weights and tables, without the decoder's code, which all layers share. Instructions: of an "
-    "inference on the Cortex-M4, estimated. More RAM: by how much the arena grows. For: the preferences that choose it."
+    "inference on the {core}, estimated. More RAM: by how much the arena grows. For: the preferences that choose it. "
+    "In bold: what the model has."
 )
 
 
@@ -99,16 +106,16 @@ def summary(rows: Sequence[Row]) -> str:
     return size + "."
 
 
-def _notes(rows: Sequence[Row], no_tflite: str) -> list[str]:
+def _notes(rows: Sequence[Row], no_tflite: str, board: Board) -> list[str]:
     notes = [
-        f"Flash: the image linked for {BOARD}, weights, code and tables, in bytes. Until the step that quantizes, the "
-        "model is stored dense, in float32."
+        f"Flash: the image linked for {board.name}, weights, code and tables, in bytes. Until the step that quantizes, "
+        "the model is stored dense, in float32."
     ]
     notes += [f"Step {k} ({do}) has no image: {m.unbuilt}." for k, (do, m) in enumerate(rows) if m.unbuilt]
     return notes + ([f"There is no .tflite: {no_tflite}."] if no_tflite else [])
 
 
-def _markdown(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights]) -> str:
+def _markdown(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights], key: str) -> str:
     headings, body = cells(rows)
     lines = ["| " + " | ".join(headings) + " |", "|---:|---|" + "---:|" * (len(headings) - 2)]
     lines += ["| " + " | ".join(row) + " |" for row in body]
@@ -121,7 +128,7 @@ def _markdown(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequ
         named = f"**{encoding}**" if has else encoding
         lines.append("| " + " | ".join([layer.replace("|", "\\|"), named, *numbers]) + " |")
     table = "\n".join(lines)
-    return f"{text}\n## {ENCODINGS}\n\n{table}\n\n{ENCODINGS_NOTE} In bold: what the model has.\n"
+    return f"{text}\n## {ENCODINGS}\n\n{table}\n\n{key}\n"
 
 
 # ---- the page -----------------------------------------------------------------------------------------------------
@@ -148,7 +155,7 @@ p.note { color: var(--faint); font-size: 13px; }
 """
 
 
-def _page(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights]) -> str:
+def _page(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights], key: str) -> str:
     headings, body = cells(rows)
     head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
     lines = "\n".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in body)
@@ -173,13 +180,13 @@ def _page(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence
 </tbody>
 </table></div>
 {said}
-{_encodings(stored)}
+{_encodings(stored, key)}
 </body>
 </html>
 """
 
 
-def _encodings(stored: Sequence[StoredWeights]) -> str:
+def _encodings(stored: Sequence[StoredWeights], key: str) -> str:
     """The table of encodings, as HTML; nothing for a model without a choice."""
     if not stored:
         return ""
@@ -196,7 +203,7 @@ def _encodings(stored: Sequence[StoredWeights]) -> str:
 {body}
 </tbody>
 </table></div>
-<p class="note">{html.escape(ENCODINGS_NOTE)} In bold: what the model has.</p>"""
+<p class="note">{html.escape(key)}</p>"""
 
 
 def _picture(rows: Sequence[Row]) -> str:

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import graph_file, package, pipeline
+from .. import boards, graph_file, package, pipeline
+from ..boards import Board
 from ..emit import tflite
 from ..errors import DataError, OutputError, UnsupportedError
 from ..files import write_file
@@ -74,6 +75,7 @@ def compress(
     out: str | os.PathLike[str] = "compressed",
     *,
     loss: Loss | None = None,
+    board: str | os.PathLike[str] = boards.DEFAULT,
     restart: bool = False,
     module: ModuleOf | None = None,
     show: Show = hide,
@@ -91,15 +93,17 @@ def compress(
             as a DataLoader. Images are [n, height, width, channels].
         test: the same, to judge by; without it there is no accuracy.
         loss: from (outputs, targets) to a scalar tensor; cross entropy of class numbers when left out.
-        restart: start again even if `out` is of a run with another recipe, model or data.
+        board: what the model is for, a name or a folder with a board.toml: images are linked for it, and encodings are
+            chosen by what they cost on its core.
+        restart: start again even if `out` is of a run with another recipe, model, board or data.
         module: what the weights of a .pt file belong to.
         show: told of the progress.
 
-    Raises: RecipeError, DataError, ModelError, UnsupportedError; TrainingError when a loss is not finite, after the
-        last good epoch was kept; OutputError when `out` holds something else, or a run with something else; ToolError
-        without PyTorch if a step needs it.
+    Raises: RecipeError, BoardError, DataError, ModelError, UnsupportedError; TrainingError when a loss is not finite,
+        after the last good epoch was kept; OutputError when `out` holds something else, or a run with something else;
+        ToolError without PyTorch if a step needs it.
     """
-    plan = _recipe(recipe)
+    plan, target = _recipe(recipe), boards.load(board)
     graph = _graph(model, module)
     recipes.check(plan, graph)
     trains = any(s.needs_data for s in plan.steps)
@@ -119,27 +123,28 @@ def compress(
         "model": _digest(graph_file.write(graph)),
         "training data": None if learned is None else learned.digest,
         "test data": None if judged is None else judged.digest,
+        "board": target.model_dump(mode="json"),
         "teachers": {name: _digest(graph_file.write(t)) for name, t in teachers.items()},
         "loss": None if loss is None else getattr(loss, "__qualname__", type(loss).__qualname__),
     }
     folder = Path(os.path.realpath(out))
     started = _open(folder, {**identity, "threads": _thread_count() if trains else None}, restart)
     with _threads(started["threads"]):
-        results = [_measured_input(graph, folder, judged, loss, show)]
+        results = [_measured_input(graph, folder, judged, loss, show, target)]
         for number in range(1, len(plan.steps) + 1):
             place = folder / STATE / f"{number:02d}-{plan.steps[number - 1].do}"
             context = Context(
                 plan.label(number), graph, learned, _seed(plan.seed, number), place, loss,
-                _numbered(show, number, len(plan.steps)), teachers,
+                _numbered(show, number, len(plan.steps)), target.target, teachers,
             )  # fmt: skip
-            results.append(_step(plan, number, results[-1].graph, context, judged))
-    return _finish(plan, results, folder)
+            results.append(_step(plan, number, results[-1].graph, context, judged, target))
+    return _finish(plan, results, folder, target)
 
 
 # ---- one step -----------------------------------------------------------------------------------------------------
 
 
-def _step(plan: Recipe, number: int, graph: Graph, context: Context, test: Data | None) -> StepResult:
+def _step(plan: Recipe, number: int, graph: Graph, context: Context, test: Data | None, board: Board) -> StepResult:
     """The result of a step: the one that is kept, or a new one, which is kept from then on."""
     step, place = plan.steps[number - 1], context.folder
     kept = _kept(place)
@@ -151,7 +156,7 @@ def _step(plan: Recipe, number: int, graph: Graph, context: Context, test: Data 
                 graph_file.save(place / GRAPH, verify(step.apply(graph, context), "float"))
                 # As a run that goes on finds it.
                 made = graph_file.load(place / GRAPH)
-            found = measure(made, test, context.loss, context.show, context.where)
+            found = measure(made, test, context.loss, context.show, context.where, board)
         write_file(place / MEASURED, _json(found.to_dict()))
         kept = made, found
     for checkpoint in place.glob("*.pt"):
@@ -178,11 +183,13 @@ def _made(place: Path) -> Graph | None:
     return graph_file.load(place / GRAPH) if (place / GRAPH).is_file() else None
 
 
-def _measured_input(graph: Graph, folder: Path, test: Data | None, loss: Loss | None, show: Show) -> StepResult:
+def _measured_input(
+    graph: Graph, folder: Path, test: Data | None, loss: Loss | None, show: Show, board: Board
+) -> StepResult:
     path = folder / STATE / MEASURED
     found = _figures(path)
     if found is None:
-        found = measure(graph, test, loss, show, "the model as it is")
+        found = measure(graph, test, loss, show, "the model as it is", board)
         write_file(path, _json(found.to_dict()))
     return StepResult("input", graph, found)
 
@@ -261,7 +268,7 @@ def _clear(folder: Path) -> None:
             place.unlink()
 
 
-def _finish(plan: Recipe, results: list[StepResult], folder: Path) -> Compressed:
+def _finish(plan: Recipe, results: list[StepResult], folder: Path, board: Board) -> Compressed:
     """Write the model and the report. Everything is there before the first file is written."""
     last = results[-1]
     contents = {MODEL: graph_file.write(last.graph)}
@@ -273,8 +280,8 @@ def _finish(plan: Recipe, results: list[StepResult], folder: Path) -> Compressed
     rows = [(r.do, r.measured) for r in results]
     stored: list[StoredWeights] = []
     with contextlib.suppress(UnsupportedError):
-        stored = stored_weights(last.graph)
-    contents.update(report(last.graph.name, plan, rows, tuple(contents), why, stored))
+        stored = stored_weights(last.graph, board.target)
+    contents.update(report(last.graph.name, plan, rows, tuple(contents), why, stored, board))
     for name, data in contents.items():
         if not (folder / name).is_file() or (folder / name).read_bytes() != data:
             write_file(folder / name, data)

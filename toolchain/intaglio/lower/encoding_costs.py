@@ -23,12 +23,15 @@ WINDOWS = 4
 """ITG_CONV2D_WINDOWS of conv2d_row.h."""
 
 
+def counted_on(core: str) -> str:
+    """The core whose counts stand for those of `core`: itself, if they were measured there."""
+    return core if (assets.root() / "targets" / core / FILE).is_file() else CORE
+
+
 @cache
 def costs(core: str) -> dict[str, dict[str, float]]:
     """By kernel: `code`, its bytes of flash, and the instructions of each kind of `work`."""
-    targets = assets.root() / "targets"
-    path = targets / core / FILE
-    text = (path if path.is_file() else targets / CORE / FILE).read_text()
+    text = (assets.root() / "targets" / counted_on(core) / FILE).read_text()
     found: dict[str, dict[str, float]] = json.loads(text)
     return found
 

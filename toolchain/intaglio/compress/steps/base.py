@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import AfterValidator, ConfigDict
 
 from ...graph import Graph, Node
+from ...lower.encoding_costs import CORE
 from ...quantize.partial import choose
 from ...quantize.scales import WEIGHTED
 from ...targets import DataModel
@@ -44,6 +45,8 @@ class Context:
     loss: Callable[[Any, Any], Any] | None = None
     """The user's own, from (outputs, targets) to a scalar tensor."""
     show: Show = hide
+    core: str = CORE
+    """A folder of targets/: what the model is for."""
     teachers: Mapping[str, Graph] = field(default_factory=dict)
     """Models that steps name as teachers, by that name."""
 

@@ -21,4 +21,4 @@ class Step(Base):
         from ...lower.choose_encodings import choose_encodings
 
         context.show(f"{context.where}, comparing encodings")
-        return choose_encodings(graph, self.prefer)
+        return choose_encodings(graph, self.prefer, context.core)
