@@ -3,10 +3,14 @@
 from functools import cache
 
 import numpy as np
+import pytest
 import torch
+from floats import same_graph
 from sklearn.datasets import load_digits
 from torch import nn
 
+from intaglio.compress.layers import weights_of
+from intaglio.errors import DataError
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph
 from intaglio.quantize.simplify import simplify
@@ -41,6 +45,14 @@ def trained(width: int = 8) -> Graph:
     module = to_module(simplify(frontend.load(network(width), torch.zeros(1, 1, 8, 8), "digits")))
     fit(module, digits()[0], Settings(15, 64, 0.005), progress=False)
     return to_graph(module)
+
+
+def refused_whole(call, said: str) -> None:
+    """`call` of the network as a module is refused with an error that says so, and leaves it as it was."""
+    module = to_module(trained())
+    with pytest.raises(DataError, match=said):
+        call(module)
+    assert same_graph(to_graph(module), trained()) and not any(w.steps() for w in weights_of(module))
 
 
 def accuracy(module: nn.Module) -> float:

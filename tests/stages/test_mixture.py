@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from digits_model import CONV, HIDDEN, LOGITS, accuracy, digits, trained
+from digits_model import CONV, HIDDEN, LOGITS, accuracy, digits, refused_whole, trained
 from floats import same_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -225,10 +225,7 @@ def test_a_penalty_and_a_teacher(kind):
     ],
 )
 def test_what_is_refused_changes_nothing(call, said):
-    module = to_module(trained())
-    with pytest.raises(DataError, match=said):
-        call(module)
-    assert same_graph(to_graph(module), trained()) and not any(w.steps() for w in weights_of(module))
+    refused_whole(call, said)
 
 
 def test_a_layer_is_shared_once():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, QUICK, accuracy, digits, trained
+from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, QUICK, accuracy, digits, refused_whole, trained
 from floats import same_graph
 
 from intaglio.compress import prune as pruning
@@ -210,10 +210,7 @@ def test_interrupted_between_rounds_it_goes_on_to_the_same_bytes(tmp_path):
     ],
 )
 def test_what_is_refused_changes_nothing(call, said):
-    module = to_module(trained())
-    with pytest.raises(DataError, match=said):
-        call(module)
-    assert same_graph(to_graph(module), trained()) and not any(w.steps() for w in weights_of(module))
+    refused_whole(call, said)
 
 
 def test_a_shared_layer_is_not_pruned():

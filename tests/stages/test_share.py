@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, accuracy, digits, network, trained
+from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, accuracy, digits, network, refused_whole, trained
 from floats import same_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -232,10 +232,7 @@ def test_a_training_of_entries_resumes_to_the_same_bytes(tmp_path):
     ],
 )
 def test_what_is_refused_changes_nothing(call, said):
-    module = to_module(trained())
-    with pytest.raises(DataError, match=said):
-        call(module)
-    assert same_graph(to_graph(module), trained()) and not any(w.steps() for w in weights_of(module))
+    refused_whole(call, said)
 
 
 def test_a_layer_is_shared_once():

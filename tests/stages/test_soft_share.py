@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from digits_model import CONV, HIDDEN, LOGITS, accuracy, digits, trained
+from digits_model import CONV, HIDDEN, LOGITS, accuracy, digits, refused_whole, trained
 from floats import same_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -217,10 +217,7 @@ def test_interrupted_it_goes_on_to_the_same_bytes(tmp_path):
     ],
 )
 def test_what_is_refused_changes_nothing(call, said):
-    module = to_module(trained())
-    with pytest.raises(DataError, match=said):
-        call(module)
-    assert same_graph(to_graph(module), trained()) and not any(w.steps() for w in weights_of(module))
+    refused_whole(call, said)
 
 
 def test_a_layer_is_shared_once_and_pruned_before():
