@@ -1,5 +1,6 @@
 """Running recipes: what comes out, the same bytes after an interruption at any moment, and what is refused."""
 
+import errno
 import json
 import os
 import random
@@ -22,7 +23,7 @@ from intaglio.compress import recipe_run
 from intaglio.compress.prune import sparsity_of
 from intaglio.compress.recipe_measure import Measured
 from intaglio.emit import tflite as writer
-from intaglio.errors import DataError, ModelError, OutputError, TrainingError
+from intaglio.errors import DataError, OutputError, TrainingError
 from intaglio.train import checkpoint
 
 torch.set_num_threads(1)
@@ -301,17 +302,29 @@ def test_a_folder_of_something_else_is_not_touched():
     assert written("out") == {"precious": b"x"}
 
 
+def test_a_run_that_cannot_be_cleared_is_named(monkeypatch):
+    cheap(monkeypatch)
+    again()
+
+    def rmtree(path):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(recipe_run.shutil, "rmtree", rmtree)
+    with pytest.raises(OutputError, match=r"out: cannot be written \(Read-only file system\)"):
+        again(restart=True)
+
+
 def test_damaged_state_is_named(monkeypatch):
     cheap(monkeypatch)
     again()
     for name, error, said in (
-        ("state/01-fine-tune/graph.itg", ModelError, "graph.itg"),
+        ("state/01-fine-tune/graph.itg", OutputError, "graph.itg.*--restart"),
         ("state/01-fine-tune/measured.json", OutputError, "measured.json.*--restart"),
         ("state/measured.json", OutputError, "measured.json.*--restart"),
         ("state/run.json", OutputError, "run.json"),
     ):
         kept = Path("out", name).read_bytes()
-        for broken in (b"{", b"[]", b""):
+        for broken in (b"{", b"[]", b"", b'{"accuracy": "high"}'):
             Path("out", name).write_bytes(broken)
             with pytest.raises(error, match=said):
                 again()

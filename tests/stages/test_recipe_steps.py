@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 import torch
 from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, digits, trained
+from floats import same_graph
 from torch import nn
 
 import intaglio
 from intaglio import boards, graph_file
 from intaglio.compress import recipe_measure
 from intaglio.compress.prune import sparsity_of
+from intaglio.emit import tflite as writer
 from intaglio.errors import DataError, OutputError, RecipeError, ToolError, UnsupportedError
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph
 from intaglio.lower.choose_encodings import choose_encodings
 from intaglio.ops.batch_norm import BatchNorm
+from intaglio.quantize.simplify import simplify
 from intaglio.train import to_graph, to_module
 from intaglio.train.loop import Settings, fit
 
@@ -49,7 +52,7 @@ def with_norms() -> Graph:
 
 
 def run(graph: Graph, *steps: dict, out: str = "out", train=None, **options):
-    test = digits()[1]
+    test = digits()[1] if train is None else None
     return intaglio.compress(graph, {"step": list(steps)}, train or digits()[0], test, out, **options)
 
 
@@ -156,7 +159,7 @@ def test_learned_pruning_soft_sharing_and_tied_layers():
         step = {"do": "gate", "density": 0.4, "how": how, "first_epochs": 4, "epochs": 2, "learning_rate": 3e-3}
         found = run(trained(), step, out=how)
         data = [found.graph.tensors[n.inputs[1]].data for n in found.graph.nodes if n.name in sparsity_of(trained())]
-        assert sum((d != 0).sum() for d in data) < 0.6 * sum(d.size for d in data), how
+        assert sum((d != 0).sum() for d in data) <= 0.4 * sum(d.size for d in data) + 1, how
         assert found.steps[1].measured.accuracy > 0.8
     # Gates decide anew about what was pruned.
     gate = {"do": "gate", "density": 0.3, "first_epochs": 1, "epochs": 0}
@@ -184,6 +187,54 @@ def test_quantization_of_several_kinds():
     assert kept.graph.tensors[kept.graph.outputs[0]].dtype == "float32" and kept.steps[1].measured.accuracy > 0.9
     with pytest.raises(RecipeError, match=r"step 2 \(quantize\), rounding: cannot be with weights that share values"):
         run(trained(), {"do": "share", "epochs": 0}, {"do": "quantize", "rounding": "learned"}, out="r")
+
+
+def test_what_a_network_uses_twice_stays_one(tmp_path):
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.again, self.last = nn.Linear(64, 16), nn.Linear(16, 16), nn.Linear(16, 10)
+
+        def forward(self, x):
+            x = self.again(torch.relu(self.first(x.flatten(1))))
+            return self.last(torch.relu(self.again(torch.relu(x))))
+
+    torch.manual_seed(4)
+    graph = frontend.load(Twice().eval(), torch.zeros(1, 1, 8, 8), "twice")
+    (tmp_path / "twice.tflite").write_bytes(writer.write(simplify(graph)))
+    for model in (graph, "twice.tflite"):
+        found = run(model, {"do": "fine-tune", "epochs": 1}, {"do": "quantize"}, out=str(type(model)))
+        before, after = (s.graph for s in found.steps[:2])
+        matrices = [n.inputs[1:3] for n in after.nodes if n.op.name == "fully_connected"]
+        assert len(matrices) == 4 and len(set(matrices)) == 3
+        assert not same_graph(before, after) and found.steps[0].measured.weight_bytes == 5928
+        assert found.steps[1].measured.weight_bytes == 5928 and found.steps[2].measured.weight_bytes < 1700
+
+
+def test_a_classifier_that_ends_in_a_pool_learns_from_a_teacher():
+    torch.manual_seed(5)
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 10, 3), nn.AdaptiveAvgPool2d(1))
+    graph = frontend.load(net.eval(), torch.zeros(1, 1, 8, 8), "pool")
+    found = run(graph, {"do": "distil", "epochs": 3, "labels": 1.0, "learning_rate": 0.01})
+    assert found.steps[1].measured.accuracy > found.steps[0].measured.accuracy + 0.2
+
+
+def test_two_inputs_are_quantized():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mine, self.its = nn.Linear(8, 4), nn.Linear(8, 4)
+
+        def forward(self, p, q):
+            return self.mine(p) + 3 * self.its(q)
+
+    graph = frontend.load(Two().eval(), (torch.zeros(1, 8), torch.zeros(1, 8)), "two")
+    rng = np.random.default_rng(0)
+    x = {name: rng.normal(size=(50, 8)).astype(np.float32) * (k + 1) for k, name in enumerate(graph.inputs)}
+    found = run(graph, {"do": "quantize"}, train=x).graph
+    scales = [found.tensors[n].scale for n in found.inputs]
+    assert scales[1] / scales[0] == pytest.approx(2, rel=0.3)
+    assert found.tensors[found.inputs[0]].dtype == "int8"
 
 
 def test_encodings_are_for_the_core_of_the_board():
@@ -230,8 +281,17 @@ def test_a_teacher_that_does_not_fit(tmp_path):
         run(trained(), {"do": "distil", "teacher": "q.itg"})
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 7)).eval()
     graph_file.save(tmp_path / "seven.itg", frontend.load(net, torch.zeros(1, 1, 8, 8), "seven"))
-    with pytest.raises(DataError, match=r"step 1 \(distil\).*the student gives \[10\], the teacher \[7\]"):
-        run(trained(), {"do": "distil", "teacher": "seven.itg"})
+    said = r"step 2 \(distil\), teacher 'seven.itg': has 7 classes. Allowed: those of the model, 10"
+    with pytest.raises(DataError, match=said):
+        run(trained(), {"do": "fine-tune"}, {"do": "distil", "teacher": "seven.itg"})
+    wide = nn.Sequential(nn.Flatten(), nn.Linear(81, 10))
+    graph_file.save(tmp_path / "wide.itg", frontend.load(wide, torch.zeros(1, 1, 9, 9), "wide"))
+    with pytest.raises(DataError, match=r"step 2 \(quantize\), teacher 'wide.itg': has inputs of \[\[9, 9, 1\]\]"):
+        run(trained(), {"do": "fine-tune"}, {"do": "quantize", "how": "aware", "distil": {"teacher": "wide.itg"}})
+    layers = {"features": 1.0, "layers": ((HIDDEN, "linaer"),)}
+    with pytest.raises(DataError, match=r"step 2 \(distil\).*no layer is called 'linaer'"):
+        run(trained(), {"do": "fine-tune"}, {"do": "distil", **layers})
+    assert not Path("out").exists()
 
 
 def test_encodings_change_no_output_and_are_in_the_file():

@@ -101,8 +101,8 @@ def main() -> None:
     except Exception as error:
         if sys.flags.dev_mode:
             raise
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EPIPE, errno.EIO):
-            _paragraph(f"standard output cannot be written ({error.strerror})")
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EPIPE, errno.EIO):
+            _paragraph(f"standard output, or a temporary file (TMPDIR says where), cannot be written: {error.strerror}")
             sys.stdout = None  # what is left in its buffer cannot be written either
             sys.exit(ERROR)
         at = traceback.extract_tb(error.__traceback__)[-1]

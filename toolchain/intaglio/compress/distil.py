@@ -227,6 +227,8 @@ def _gives_probabilities(module: Any) -> bool:
 
 
 def _listed(outputs: Any, log: bool) -> list[Any]:
-    """The outputs, the first of them as logits."""
+    """The outputs, the first of them as logits [n, classes]: that of a global pool is [n, 1, 1, classes]."""
     first, *rest = outputs if isinstance(outputs, tuple | list) else (outputs,)
+    if first.numel() == first.shape[0] * first.shape[-1]:
+        first = first.flatten(1)
     return [first.clamp_min(LEAST).log() if log else first, *rest]

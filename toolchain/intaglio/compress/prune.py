@@ -189,7 +189,7 @@ def require_unshared(w: Weights) -> None:
 def require_some(mask: Any, w: Weights) -> None:
     """Raises DataError for a mask that leaves nothing."""
     if not bool(mask.any()):
-        remedy = "Give this layer a lower sparsity of its own, or remove it from the model"
+        remedy = "Ask for less, leave this layer out, or remove it from the model"
         raise DataError(f"prune, layer {w.name!r}", f"none of its {mask.numel()} weights would be left", "", remedy)
 
 

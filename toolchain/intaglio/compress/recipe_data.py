@@ -58,7 +58,7 @@ class Data:
         return max(len(self) // batch, 1)
 
     def inputs(self, most: int) -> list[Array]:
-        """For calibration: so many samples at most, evenly spread; of a loader the first."""
+        """For calibration, an array a graph input: so many samples at most, evenly spread; of a loader the first."""
         if self.loader is not None:
             return [self._first(most)[0]]
         chosen = _spread(len(self), most)

@@ -97,7 +97,7 @@ def summary(rows: Sequence[Row]) -> str:
     """What came of it, in a sentence."""
     first, last = rows[0][1], rows[-1][1]
     size = f"{last.weight_bytes:,} bytes of weights instead of {first.weight_bytes:,}"
-    if last.weight_bytes:
+    if 0 < last.weight_bytes <= first.weight_bytes:
         size += f" ({first.weight_bytes / last.weight_bytes:.1f} times smaller)"
     if first.flash_bytes is not None and last.flash_bytes is not None:
         size += f", {last.flash_bytes:,} bytes of flash instead of {first.flash_bytes:,}"

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from .. import boards, graph_file, package, pipeline
 from ..boards import Board
 from ..emit import tflite
-from ..errors import DataError, OutputError, UnsupportedError
+from ..errors import DataError, ModelError, OutputError, UnsupportedError
 from ..files import write_file
 from ..graph import Graph, float_model, verify
 from ..pipeline import ModuleOf
@@ -37,6 +38,8 @@ from .recipe_data import Data, in_memory, of
 from .recipe_measure import Measured, measure
 from .recipe_report import REPORTS, report
 from .steps.base import Context, Show, hide
+from .steps.training import ORIGINAL
+from .tie import tied_as_given
 
 VERSION = 1
 STATE, RUN, GRAPH, MEASURED = "state", "run.json", "graph.itg", "measured.json"
@@ -92,7 +95,8 @@ def compress(
             (x, y), a mapping of such arrays, or any iterable over batches (x, y) that begins anew for each epoch, such
             as a DataLoader. Images are [n, height, width, channels].
         test: the same, to judge by; without it there is no accuracy.
-        loss: from (outputs, targets) to a scalar tensor; cross entropy of class numbers when left out.
+        loss: from (outputs, targets) to a scalar tensor; cross entropy of class numbers when left out. Known by its
+            qualified name: after a change inside it, restart.
         board: what the model is for, a name or a folder with a board.toml: images are linked for it, and encodings are
             chosen by what they cost on its core.
         restart: start again even if `out` is of a run with another recipe, model, board or data.
@@ -117,6 +121,9 @@ def compress(
             learned.require_targets(plan.label(number))
     judged = None if test is None else in_memory(of(test, graph, "test data", loss))
     teachers = _teachers(plan)
+    for number, step in enumerate(plan.steps, 1):
+        with located(f"{plan.where}: {plan.label(number)}"):
+            step.check_teachers(graph, {ORIGINAL: graph, **teachers})
     identity = {
         "version": VERSION,
         "recipe": _digest(json.dumps(plan.to_dict()).encode()),
@@ -174,13 +181,18 @@ def _figures(path: Path) -> Measured | None:
     if not path.is_file():
         return None
     try:
-        return Measured(**json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError, OSError) as error:
+        return TypeAdapter(Measured).validate_json(path.read_bytes(), strict=True)
+    except (ValueError, OSError) as error:
         raise OutputError(str(path), "is damaged", "", "Run with --restart") from error
 
 
 def _made(place: Path) -> Graph | None:
-    return graph_file.load(place / GRAPH) if (place / GRAPH).is_file() else None
+    if not (place / GRAPH).is_file():
+        return None
+    try:
+        return graph_file.load(place / GRAPH)
+    except ModelError as error:
+        raise OutputError(error.where, error.found, error.allowed, "Run with --restart") from error
 
 
 def _measured_input(
@@ -217,6 +229,7 @@ def _open(folder: Path, identity: Mapping[str, Any], restart: bool) -> dict[str,
     if found is not None:
         _clear(folder)
     _make(path.parent)
+    _tidy(folder)
     write_file(path, _json(identity))
     return dict(identity)
 
@@ -235,7 +248,9 @@ def _started(path: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError) as error:
         raise OutputError(str(path), "is damaged", "", "Remove the folder") from error
-    if not isinstance(found, dict) or not isinstance(found.get("threads"), int | None):
+    if not isinstance(found, dict) or found.get("version") != VERSION or "recipe" not in found:
+        raise OutputError(str(path), "is no record of a run of this version", "", "Choose another folder")
+    if not isinstance(found.get("threads"), int | None):
         raise OutputError(str(path), "is no record of a run", "", "Choose another folder")
     return found
 
@@ -258,14 +273,17 @@ def _tidy(folder: Path) -> None:
 
 def _clear(folder: Path) -> None:
     """Remove an earlier run: first what says that it was finished."""
-    for name in reversed(FILES):
-        (folder / name).unlink(missing_ok=True)
-    _tidy(folder)
-    for place in (folder / STATE).iterdir():
-        if place.is_dir():
-            shutil.rmtree(place)
-        elif place.name != RUN:
-            place.unlink()
+    try:
+        for name in reversed(FILES):
+            (folder / name).unlink(missing_ok=True)
+        _tidy(folder)
+        for place in (folder / STATE).iterdir():
+            if place.is_dir():
+                shutil.rmtree(place)
+            elif place.name != RUN:
+                place.unlink()
+    except OSError as error:
+        raise OutputError(str(folder), f"cannot be written ({error.strerror})", "", "Choose another place") from error
 
 
 def _finish(plan: Recipe, results: list[StepResult], folder: Path, board: Board) -> Compressed:
@@ -298,14 +316,14 @@ def _recipe(given: Any) -> Recipe:
 
 
 def _graph(model: Any, module: ModuleOf | None) -> Graph:
-    """The model, batch norms and all: slimming needs them."""
+    """The model, batch norms and all: slimming needs them. Equal constants are one: see `tied_as_given`."""
     if isinstance(model, Graph):
-        return graph_file.parse(graph_file.write(model), model.name)
+        return tied_as_given(graph_file.parse(graph_file.write(model), model.name))
     if not isinstance(model, str | os.PathLike):
         remedy = "Other modules become graphs with from_torch"
         raise DataError("model", f"is {type(model).__name__}", "a path or a Graph", remedy)
     path = Path(model)
-    return package.load(path) if package.is_compiled(path) else pipeline.load(path, module)
+    return tied_as_given(package.load(path) if package.is_compiled(path) else pipeline.load(path, module))
 
 
 def _teachers(plan: Recipe) -> dict[str, Graph]:

@@ -45,6 +45,24 @@ def tie(graph: Graph, layers: Collection[str]) -> Graph:
     return graph.with_nodes(nodes, {**graph.tensors, name: constant(name, mean)})
 
 
+def tied_as_given(graph: Graph) -> Graph:
+    """A float graph in which layers with the same weights, bit for bit, read one constant: exporters and the passes
+    behind them write what a network uses twice two times, and training would part them.
+
+    Constants of one value, such as biases of zeros, stay: they say nothing.
+    """
+    names: dict[tuple[tuple[int, ...], bytes], str] = {}
+    same: dict[str, str] = {}
+    for node in graph.nodes:
+        for at in node.op.trainable:
+            t = graph.tensors[node.inputs[at]] if at < len(node.inputs) and node.inputs[at] else None
+            if t is None or t.data is None or t.dtype != "float32" or t.size < 2 or (t.data == t.data.flat[0]).all():
+                continue
+            same[t.name] = names.setdefault((t.shape, t.data.tobytes()), t.name)
+    nodes = [replace(n, inputs=tuple(same.get(name, name) for name in n.inputs)) for n in graph.nodes]
+    return graph.with_nodes(nodes, graph.tensors)
+
+
 def _require(graph: Graph, chosen: list[Node]) -> None:
     named = ", ".join(n.name for n in chosen)
     if len(chosen) < 2:

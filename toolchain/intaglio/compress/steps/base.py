@@ -100,6 +100,12 @@ class Step(Options):
     def check(self, graph: Graph) -> None:
         """Refuse what can be known not to work from the float model that the recipe is given. Raises DataError."""
 
+    def check_teachers(self, graph: Graph, teachers: Mapping[str, Graph]) -> None:
+        """Refuse teachers that the model cannot learn from, before anything is trained. Raises DataError.
+
+        `teachers`: those of `teacher_names`, and the model itself as `input`.
+        """
+
     def apply(self, graph: Graph, context: Context) -> Graph:
         """The step itself. Interrupted and called again with the same arguments, it goes on where it was."""
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Self
 
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 from ...errors import DataError
 from ...graph import Graph
 from .base import Context
-from .training import Teaching, Training, module_of, teachers_of, train
+from .training import Teaching, Training, module_of, require_alike, teachers_of, train
 
 
 class Step(Training, Teaching):
@@ -38,6 +39,12 @@ class Step(Training, Teaching):
         from ..distil import tapped
 
         tapped(graph, [mine for mine, _ in self.layers])
+
+    def check_teachers(self, graph: Graph, teachers: Mapping[str, Graph]) -> None:
+        from ..distil import tapped
+
+        require_alike(graph, teachers[self.teacher], self.teacher)
+        tapped(teachers[self.teacher], [its for _, its in self.layers])
 
     def teacher_names(self) -> tuple[str, ...]:
         return teachers_of(self)

@@ -20,7 +20,8 @@ class Step(Taught):
     unshared: ClassVar[bool] = True
 
     density: float = Field(ge=0, lt=1)
-    """The part of the weights that may be left, of all layers together."""
+    """The part of the weights that may be left, of all these layers together. Where training leaves more, those of the
+    least LAMP scores go as well; with gates for channels it stays what training strives for."""
     how: Literal["gates", "threshold"] = "gates"
     per: Literal["weight", "channel"] = "weight"
     """Of `gates`: what has one."""
@@ -49,7 +50,7 @@ class Step(Taught):
         from ...train import to_module
         from ..gates import close_gates, gate, l0, threshold
         from ..layers import weights_of
-        from ..prune import keep_zeros
+        from ..prune import keep_zeros, prune
         from ..share import keep_codebooks
 
         module = to_module(graph)
@@ -65,6 +66,8 @@ class Step(Taught):
             module, self, context, part=self.how, teaching=self.distil, epochs=self.first_epochs, penalty=penalty
         )  # fmt: skip
         close_gates(module)
+        if self.per == "weight" and self.density > 0:
+            prune(module, dict.fromkeys(gated, 1 - self.density), scope="lamp")
         train(module, self, context, teaching=self.distil)
         found: Graph = module.to_graph()
         return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ...errors import DataError
-from ...graph import Graph
+from ...graph import Array, Graph
 from .base import Context, weighted
 from .training import Taught, Training, kept, train
 
@@ -35,7 +35,7 @@ class Step(Taught):
     equalize: bool = False
     bias_correction: bool = True
     epochs: int = Field(default=3, ge=0)
-    learning_rate: float = Field(default=1e-4, gt=0, lt=float("inf"))
+    learning_rate: float = Field(default=1e-4, gt=0, lt=3e38)
 
     @property
     def needs_targets(self) -> bool:
@@ -75,7 +75,7 @@ class Step(Taught):
     def apply(self, graph: Graph, context: Context) -> Graph:
         assert context.train is not None
         context.show(f"{context.where}, calibrating")
-        samples = context.train.inputs(self.samples)
+        samples = dict(zip(graph.inputs, context.train.inputs(self.samples), strict=True))
         if self.how == "post-training":
             return self._calibrated(graph, samples)
         from ...train import quantization_aware
@@ -90,7 +90,7 @@ class Step(Taught):
         found: Graph = module.to_graph()
         return found
 
-    def _calibrated(self, graph: Graph, samples: Any) -> Graph:
+    def _calibrated(self, graph: Graph, samples: Mapping[str, Array]) -> Graph:
         from ...quantize.post_training import post_training
 
         return post_training(

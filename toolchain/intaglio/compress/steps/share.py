@@ -72,7 +72,7 @@ class Step(Taught):
             if isinstance(value, Mapping):
                 check_layers(graph, option, value)
         for pattern, groups in (self.groups if isinstance(self.groups, Mapping) else {"*": self.groups}).items():
-            for node in weighted(graph, option="groups", layers=[pattern]):
+            for node in weighted(graph, option="groups", layers=[pattern]) if groups > 1 else ():
                 channels = graph.tensors[node.inputs[1]].shape[WEIGHTED[node.op.name]]
                 if groups > channels:
                     where = f"groups of {node.name!r}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ...errors import TrainingError
+from ...errors import DataError, TrainingError
 from ...graph import Graph
 from ...ops.softmax import Softmax
 from .base import Context, Options, Step
@@ -54,7 +54,7 @@ class Training(Step):
     least_steps: int = Field(default=0, ge=0)
     """Steps at least, by more epochs where they are short: few samples must be gone through more often."""
     batch: int = Field(default=64, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0, lt=float("inf"))
+    learning_rate: float = Field(default=1e-3, gt=0, lt=3e38)
     """Highest, in a schedule."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -62,7 +62,7 @@ class Training(Step):
     """Part of the steps in which the rate first grows."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """For sgd."""
-    weight_decay: float = Field(default=0.0, ge=0, lt=float("inf"))
+    weight_decay: float = Field(default=0.0, ge=0, lt=3e38)
     clip: float | None = Field(default=None, gt=0)
     """Bounds the norm of the gradient."""
 
@@ -93,6 +93,20 @@ class Taught(Training):
 
     def teacher_names(self) -> tuple[str, ...]:
         return teachers_of(self.distil)
+
+    def check_teachers(self, graph: Graph, teachers: Mapping[str, Graph]) -> None:
+        if self.distil is not None:
+            require_alike(graph, teachers[self.distil.teacher], self.distil.teacher)
+
+
+def require_alike(graph: Graph, teacher: Graph, name: str) -> None:
+    """Raises DataError for a teacher with other inputs than the model, or another number of classes."""
+    shapes = [[[*g.tensors[n].shape[1:]] for n in g.inputs] for g in (graph, teacher)]
+    if shapes[0] != shapes[1]:
+        raise DataError(f"teacher {name!r}", f"has inputs of {shapes[1]}", f"those of the model, {shapes[0]}")
+    classes = [g.tensors[g.outputs[0]].shape[-1] for g in (graph, teacher)]
+    if classes[0] != classes[1]:
+        raise DataError(f"teacher {name!r}", f"has {classes[1]} classes", f"those of the model, {classes[0]}")
 
 
 def teachers_of(teaching: Teaching | None) -> tuple[str, ...]:
