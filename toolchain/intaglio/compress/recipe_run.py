@@ -248,10 +248,13 @@ def _started(path: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError) as error:
         raise OutputError(str(path), "is damaged", "", "Remove the folder") from error
-    if not isinstance(found, dict) or found.get("version") != VERSION or "recipe" not in found:
+    if (
+        not isinstance(found, dict)
+        or found.get("version") != VERSION
+        or "recipe" not in found
+        or not isinstance(found.get("threads"), int | None)
+    ):
         raise OutputError(str(path), "is no record of a run of this version", "", "Choose another folder")
-    if not isinstance(found.get("threads"), int | None):
-        raise OutputError(str(path), "is no record of a run", "", "Choose another folder")
     return found
 
 

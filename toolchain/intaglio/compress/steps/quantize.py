@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from ...errors import DataError
 from ...graph import Array, Graph
 from .base import Context, weighted
-from .training import Taught, Training, kept, train
+from .training import LARGE, Taught, Training, kept, train
 
 FROZEN = 0.5
 """The part of the training in which ranges are learned as well."""
@@ -35,7 +35,7 @@ class Step(Taught):
     equalize: bool = False
     bias_correction: bool = True
     epochs: int = Field(default=3, ge=0)
-    learning_rate: float = Field(default=1e-4, gt=0, lt=3e38)
+    learning_rate: float = Field(default=1e-4, gt=0, lt=LARGE)
 
     @property
     def needs_targets(self) -> bool:

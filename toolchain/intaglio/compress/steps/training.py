@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 LEAST = 1e-8
 """Probabilities count as at least this: in integers they can be 0."""
+LARGE = 3e38
+"""No rate reaches this: training computes in float32."""
 PARTS = ("labels", "hard", "soft", "temperature")
 ORIGINAL = "input"
 """The teacher that is the model which the recipe was given."""
@@ -54,7 +57,7 @@ class Training(Step):
     least_steps: int = Field(default=0, ge=0)
     """Steps at least, by more epochs where they are short: few samples must be gone through more often."""
     batch: int = Field(default=64, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0, lt=3e38)
+    learning_rate: float = Field(default=1e-3, gt=0, lt=LARGE)
     """Highest, in a schedule."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -62,7 +65,7 @@ class Training(Step):
     """Part of the steps in which the rate first grows."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """For sgd."""
-    weight_decay: float = Field(default=0.0, ge=0, lt=3e38)
+    weight_decay: float = Field(default=0.0, ge=0, lt=LARGE)
     clip: float | None = Field(default=None, gt=0)
     """Bounds the norm of the gradient."""
 
@@ -104,7 +107,7 @@ def require_alike(graph: Graph, teacher: Graph, name: str) -> None:
     shapes = [[[*g.tensors[n].shape[1:]] for n in g.inputs] for g in (graph, teacher)]
     if shapes[0] != shapes[1]:
         raise DataError(f"teacher {name!r}", f"has inputs of {shapes[1]}", f"those of the model, {shapes[0]}")
-    classes = [g.tensors[g.outputs[0]].shape[-1] for g in (graph, teacher)]
+    classes = [math.prod(g.tensors[g.outputs[0]].shape[-1:]) for g in (graph, teacher)]
     if classes[0] != classes[1]:
         raise DataError(f"teacher {name!r}", f"has {classes[1]} classes", f"those of the model, {classes[0]}")
 
