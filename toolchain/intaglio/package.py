@@ -23,6 +23,7 @@ from .build import Firmware
 from .emit import tflite as tflite_writer
 from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
+from .escape import for_file_name
 from .graph import Array, Graph, Preference, float_model
 from .manifest import FILE, Manifest, Port
 from .pipeline import ModuleOf
@@ -39,10 +40,10 @@ FIRMWARE = "firmware.elf"
 class Say(Protocol):
     """Told what is going on, and how far it is where that is known."""
 
-    def __call__(self, text: str, done: int = 0, total: int | None = None) -> None: ...
+    def __call__(self, text: str, done: float = 0, total: float | None = None) -> None: ...
 
 
-def quiet(text: str, done: int = 0, total: int | None = None) -> None:
+def quiet(text: str, done: float = 0, total: float | None = None) -> None:
     """Says nothing."""
 
 
@@ -272,7 +273,7 @@ def _cached_elf(path: Path, board: Board, contents: Mapping[str, bytes] | None =
     digest = hashlib.sha256(f"{path.resolve()}\0{board.name}".encode("utf-8", "surrogateescape"))
     for name, data in sorted((contents or {}).items()):
         digest.update(f"{name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
-    stem = "".join(c if c.isalnum() and c.isascii() else "_" for c in path.stem)[:40]
+    stem = for_file_name(path.stem)
     folder = files.cache_folder() / "firmware"
     with contextlib.suppress(OSError):  # another program may be clearing up as well
         for old in sorted(folder.glob("*.elf"), key=lambda p: p.stat().st_mtime)[:-KEPT]:

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import IntaglioError
+from ..escape import for_terminal
 from .compile import compile_
 from .compress import compress
 from .doctor import doctor
@@ -44,7 +45,7 @@ class _Group(TyperGroup):
 
 def _paragraph(text: str) -> None:
     """On stderr, without empty lines; what the terminal's encoding lacks is escaped."""
-    lines = [line.rstrip() for line in f"error: {text}".splitlines() if line.strip()]
+    lines = [line.rstrip() for line in for_terminal(f"error: {text}", lines=True).split("\n") if line.strip()]
     print("\n".join(lines), file=sys.stderr)
 
 

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich import box
 from rich.console import Console, JustifyMethod
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
+from rich.text import Text
 
 from ..errors import DataError
+from ..escape import for_terminal
 
 if TYPE_CHECKING:
     from ..package import Quantization, Say
@@ -107,21 +116,44 @@ def weight_bits(options: list[str] | None) -> int | dict[str, int]:
     return found or 8
 
 
+class _Plain(Console):
+    """Escapes all text: that of a table's cell and that of a line come through `render_str`."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(for_terminal(text, lines=True), **options)
+
+
 def console(stderr: bool = False) -> Console:
     """A console that prints text as it is: names in models may look like markup. Tables get no wider than needed."""
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)
+    return _Plain(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
 @contextmanager
 def steps() -> Iterator[Say]:
-    """Show what is being done, on stderr, while it is done; nothing where stderr is no terminal."""
+    """Show what is being done, on stderr, while it is done; nothing where stderr is no terminal.
+
+    Where it is known how much there is to do: a bar, how much of it is done, and the time left.
+    """
     out = console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn())
+    room = max(20, out.width - 36)  # the other columns
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=room)),
+        BarColumn(16),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
     with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
         task = progress.add_task("", total=None)
+        phase = ""
 
-        def say(text: str, done: int = 0, total: int | None = None) -> None:
-            progress.update(task, description=text, completed=done, total=total)
+        def say(text: str, done: float = 0, total: float | None = None) -> None:
+            nonlocal phase
+            begun = text.partition(", epoch")[0]
+            if begun != phase:  # the time that is left is reckoned from the pace of this phase alone
+                phase = begun
+                progress.reset(task, total=total)
+            progress.update(task, description=for_terminal(text), completed=done, total=total)
 
         yield say
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from . import common
-
-if TYPE_CHECKING:
-    from ..compress.steps.base import Show
 
 
 def compress(
@@ -42,7 +36,7 @@ def compress(
     from ..compress.recipe_report import cells, summary, to_rows
     from ..compress.recipe_run import compress as run
 
-    with _progress() as show:
+    with common.steps() as show:
         found = run(
             model,
             recipe,
@@ -64,23 +58,3 @@ def compress(
     console.print(table)
     console.print(summary(rows), soft_wrap=True)
     console.print(f"{out}: {', '.join(found.files)}", soft_wrap=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Show]:
-    """What is being done, with loss, accuracy and remaining time of a training; nothing where stderr is no terminal."""
-    out = common.console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(16), TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-        phase = ""
-
-        def show(text: str, done: float = 0.0, total: float | None = None) -> None:
-            nonlocal phase
-            begun = text.partition(", epoch")[0]
-            if begun != phase:
-                phase = begun
-                progress.reset(task, total=total)
-            progress.update(task, description=text, completed=done, total=total)
-
-        yield show

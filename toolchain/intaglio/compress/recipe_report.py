@@ -5,7 +5,6 @@ It holds no time and no path of this computer: the same run gives the same bytes
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..boards import Board
+from ..escape import for_html, for_markdown
 from ..stored_weights import StoredWeights, estimated_for
 from .recipe import Recipe
 from .recipe_measure import Measured
@@ -120,13 +120,14 @@ def _markdown(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequ
     lines = ["| " + " | ".join(headings) + " |", "|---:|---|" + "---:|" * (len(headings) - 2)]
     lines += ["| " + " | ".join(row) + " |" for row in body]
     table = "\n".join(lines)
-    text = f"# {name}, compressed\n\n{summary(rows)}\n\n{table}\n\n" + "\n\n".join(notes) + "\n"
+    said = "\n\n".join(map(for_markdown, notes))
+    text = f"# {for_markdown(name)}, compressed\n\n{summary(rows)}\n\n{table}\n\n{said}\n"
     if not stored:
         return text
     lines = ["| " + " | ".join(ENCODING_HEADINGS) + " |", "|---|---|---:|---:|---:|---|"]
     for has, (layer, encoding, *numbers) in encoding_cells(stored):
         named = f"**{encoding}**" if has else encoding
-        lines.append("| " + " | ".join([layer.replace("|", "\\|"), named, *numbers]) + " |")
+        lines.append("| " + " | ".join([for_markdown(layer), named, *numbers]) + " |")
     table = "\n".join(lines)
     return f"{text}\n## {ENCODINGS}\n\n{table}\n\n{key}\n"
 
@@ -157,10 +158,10 @@ p.note { color: var(--faint); font-size: 13px; }
 
 def _page(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights], key: str) -> str:
     headings, body = cells(rows)
-    head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
-    lines = "\n".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in body)
-    title = html.escape(f"{name}, compressed")
-    said = "\n".join(f'<p class="note">{html.escape(n)}</p>' for n in notes)
+    head = "".join(f"<th>{for_html(h)}</th>" for h in headings)
+    lines = "\n".join("<tr>" + "".join(f"<td>{for_html(c)}</td>" for c in row) + "</tr>" for row in body)
+    title = for_html(f"{name}, compressed")
+    said = "\n".join(f'<p class="note">{for_html(n)}</p>' for n in notes)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -171,7 +172,7 @@ def _page(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence
 </head>
 <body>
 <h1>{title}</h1>
-<p>{html.escape(summary(rows))}</p>
+<p>{for_html(summary(rows))}</p>
 {_picture(rows)}
 <div><table>
 <thead><tr>{head}</tr></thead>
@@ -192,7 +193,7 @@ def _encodings(stored: Sequence[StoredWeights], key: str) -> str:
         return ""
     head = "".join(f"<th>{h}</th>" for h in ENCODING_HEADINGS)
     lines = [
-        f"<tr{' class=chosen' if has else ''}>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
+        f"<tr{' class=chosen' if has else ''}>" + "".join(f"<td>{for_html(c)}</td>" for c in row) + "</tr>"
         for has, row in encoding_cells(stored)
     ]
     body = "\n".join(lines)
@@ -203,7 +204,7 @@ def _encodings(stored: Sequence[StoredWeights], key: str) -> str:
 {body}
 </tbody>
 </table></div>
-<p class="note">{html.escape(key)}</p>"""
+<p class="note">{for_html(key)}</p>"""
 
 
 def _picture(rows: Sequence[Row]) -> str:
@@ -247,7 +248,7 @@ def _picture(rows: Sequence[Row]) -> str:
         by = -10 if side == "end" else 10
         if abs(at - b) > 4:
             parts.append(f'<line class="lead" x1="{a:.1f}" y1="{b:.1f}" x2="{a + by:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text x="{a + by * 1.2:.1f}" y="{at + 4:.1f}" text-anchor="{side}">{k} {html.escape(do)}</text>')
+        parts.append(f'<text x="{a + by * 1.2:.1f}" y="{at + 4:.1f}" text-anchor="{side}">{k} {for_html(do)}</text>')
     return "\n".join([*parts, "</svg>"])
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import assets
 from ..errors import GraphError
+from ..escape import for_c
 from ..graph import DTYPES, Array, Graph, Node, Tensor
 from ..manifest import C_TYPES, FILE, Layer, Manifest, Port
 from ..ops.base import Arg, Buf, Call, Const, FieldValue, Null, Num, Scratch, Struct
@@ -406,10 +407,8 @@ def _dims(shape: Sequence[int]) -> str:
 
 
 def _comment(text: str) -> str:
-    """Text from a model file made safe for a C comment: printable ASCII, no comment marks, no trigraphs."""
-    clean = "".join(c if " " <= c <= "~" else "?" for c in layer_name(text))
-    clean = re.sub(r"\?{2,}", "?", clean).replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
-    return clean[:120]
+    """A layer's or tensor's name for a C comment."""
+    return for_c(layer_name(text))
 
 
 def _listed(items: Sequence[str], end: str = "") -> list[str]:

@@ -19,6 +19,7 @@ import numpy as np
 import tflite
 
 from ..errors import GraphError, ModelError, UnsupportedError
+from ..escape import for_file_name
 from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, packed_size, verify
 from ..ops import by_tflite
 from ..ops.base import Refuse
@@ -434,5 +435,5 @@ class _Reader:
 
 def identifier(name: str) -> str:
     """A file name as a C identifier: it prefixes every symbol of the generated code."""
-    clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_").lower() or "model"
+    clean = for_file_name(name, len(name)).strip("_").lower() or "model"
     return clean if not clean[0].isdigit() else f"m_{clean}"
