@@ -53,7 +53,7 @@ def test_every_pair_and_triple_of_ascii_in_a_comment(tmp_path, compiler):
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     text = every_triple()
-    assert len(text) == 128**3 + 2 and len({text[i : i + 3] for i in range(0, 128**3)}) == 128**3
+    assert len(text) == 128**3 + 2 and len({text[i : i + 3] for i in range(128**3)}) == 128**3
     names = [text[i : i + 102] for i in range(0, len(text) - 2, 100)]
     # One declaration a comment: a comment that swallows or leaks anything changes what is declared.
     lines = [f"/* {escape.for_c(name)} */ extern int v{i};" for i, name in enumerate(names)]

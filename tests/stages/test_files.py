@@ -20,8 +20,8 @@ INT8 = Port(name="in", shape=(1, 2, 3), dtype="int8", scale=0.5, zero_point=10)
 FLOAT = Port(name="f", shape=(1, 4), dtype="float32")
 
 
-def never(folder: Path) -> bool:
-    return False
+def never(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir()]
 
 
 # ---- files and folders ------------------------------------------------------------------------------------------
@@ -89,10 +89,10 @@ def test_what_is_there_is_replaced_only_when_it_may_be(tmp_path):
     old = tmp_path / "old"
     old.mkdir()
     (old / "a").write_text("old")
-    with pytest.raises(ZeroDivisionError), files.new_folder(old, lambda _: True):
+    with pytest.raises(ZeroDivisionError), files.new_folder(old, lambda _: []):
         raise ZeroDivisionError
     assert (old / "a").read_text() == "old"
-    with files.new_folder(old, lambda _: True) as part:
+    with files.new_folder(old, lambda _: []) as part:
         (part / "b").write_text("new")
     assert os.listdir(old) == ["b"] and sorted(os.listdir(tmp_path)) == ["mine", "old"]
 

@@ -204,7 +204,7 @@ def test_killed_after_each_file_that_it_writes_it_ends_with_the_same_bytes(monke
         try:
             # What a run of its own would leave half written.
             for place in Path("out").glob("state/*/"):
-                (place / ".graph.itg.x1").write_bytes(b"half")
+                (place / ".graph.itg.x1.intaglio").write_bytes(b"half")
             found = intaglio.compress(trained(), "r.toml", TRAIN, TEST, "out")
             break
         except Killed:
@@ -302,14 +302,38 @@ def test_a_folder_of_something_else_is_not_touched():
     assert written("out") == {"precious": b"x"}
 
 
+def test_nothing_of_the_users_is_written_over_or_removed(monkeypatch):
+    cheap(monkeypatch)
+    again()
+    first = written("out")
+    for name in ("out/notes.txt", "out/report.md.swp", "out/state/mine", "out/state/01-fine-tune/.notes.swp"):
+        Path(name).write_text("mine")
+    again()
+    with pytest.raises(OutputError, match=r"01-fine-tune/\.notes\.swp"):
+        again(restart=True)
+    Path("out/state/01-fine-tune/.notes.swp").unlink()
+    again(restart=True)
+    kept = dict.fromkeys(("notes.txt", "report.md.swp", "state/mine"), b"mine")
+    assert written("out") == {**first, **kept}
+    for name in ("model.itg", "report.md"):
+        Path("out", name).write_text("mine")
+        for options in ({}, {"restart": True}):
+            with pytest.raises(OutputError, match=f"changed since they were written: {name}"):
+                again(**options)
+        assert Path("out", name).read_text() == "mine"
+        Path("out", name).unlink()
+        again()
+    assert written("out") == {**first, **kept}
+
+
 def test_a_run_that_cannot_be_cleared_is_named(monkeypatch):
     cheap(monkeypatch)
     again()
 
-    def rmtree(path):
+    def rmdir(path):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(recipe_run.shutil, "rmtree", rmtree)
+    monkeypatch.setattr(Path, "rmdir", rmdir)
     with pytest.raises(OutputError, match=r"out: cannot be written \(Read-only file system\)"):
         again(restart=True)
 

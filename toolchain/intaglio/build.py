@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from elftools.elf.sections import SymbolTableSection
 from . import assets, tools
 from .boards import Board, Memory
 from .errors import BuildError, FitError, OutputError
-from .manifest import Manifest
+from .manifest import Built, Manifest
 from .targets import Target
 
 FLAGS = ("-std=c99", "-O2", "-g", "-gdwarf-4", "-ffunction-sections", "-fdata-sections")
@@ -62,6 +63,9 @@ class Sizes:
         return self.flash_bytes - self.flash_weight_bytes
 
 
+FIRMWARE = "firmware.elf"
+
+
 @dataclass(frozen=True)
 class Firmware:
     """A linked program, ready to run."""
@@ -85,7 +89,7 @@ def compile_firmware(
     """
     check_fit(manifest, board)
     folder = folder.resolve()
-    elf = (out or folder / "firmware.elf").resolve()
+    elf = (out or folder / FIRMWARE).resolve()
     target = board.load_target()
     port = assets.root() / "runtime_c" / "port"
     port_sources = [port / name for name in _PORT[target.system]]
@@ -110,6 +114,47 @@ def compile_firmware(
             _check(board, sizes.flash_bytes, sizes.ram_bytes + sizes.stack_reserved_bytes, manifest, sizes)
         _publish(linked, elf)
     return Firmware(elf, folder, board, manifest, sizes)
+
+
+def made_by(manifest: Manifest, board: Board) -> str:
+    """A hash of what firmware is made with besides the files of its folder: intaglio's application, and all options."""
+    target = board.load_target()
+    port = assets.root() / "runtime_c" / "port"
+    digest = hashlib.sha256()
+    for part in (
+        *((port / name).read_bytes() for name in sorted(p.name for p in port.iterdir() if p.is_file())),
+        glue(manifest).encode(),
+        target.model_dump_json().encode(),
+        board.memory.model_dump_json().encode() if board.memory else b"",
+        repr((FLAGS, PORT_FLAGS)).encode(),
+    ):
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
+
+
+def built(firmware: Firmware) -> Built:
+    """What intaglio.json says of a firmware."""
+    sizes = firmware.sizes
+    return Built(
+        sha256=hashlib.sha256(firmware.elf.read_bytes()).hexdigest(),
+        made_by=made_by(firmware.manifest, firmware.board),
+        flash_bytes=sizes.flash_bytes,
+        ram_bytes=sizes.ram_bytes,
+        stack_reserved_bytes=sizes.stack_reserved_bytes,
+    )
+
+
+def existing(folder: Path, manifest: Manifest, board: Board) -> Firmware | None:
+    """The firmware that lies in a folder, if it is what building it now would give; None if it has to be built."""
+    known, elf = manifest.firmware, (folder / FIRMWARE).resolve()
+    if known is None or not manifest.unchanged(folder, FIRMWARE) or known.made_by != made_by(manifest, board):
+        return None
+    if not all(manifest.unchanged(folder, name) for name in manifest.files):
+        return None
+    sizes = Sizes(
+        known.flash_bytes, manifest.weight_bytes, known.ram_bytes, known.stack_reserved_bytes, manifest.arena_bytes
+    )
+    return Firmware(elf, folder.resolve(), board, manifest, sizes)
 
 
 def check_fit(manifest: Manifest, board: Board) -> None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import OutputError
 
 _ELSEWHERE = "Choose another place"
+PART = ".intaglio"
+"""Ends the name of a file that is being written."""
+_NAMED = 5
+"""Files that an error names; of more it tells the number."""
+Foreign = Callable[[Path], Sequence[str]]
+"""What a folder holds that must not be lost, each with a word on why."""
 
 
 def write_file(path: Path, data: bytes, keep: tuple[Path, ...] = ()) -> None:
@@ -31,7 +39,7 @@ def write_file(path: Path, data: bytes, keep: tuple[Path, ...] = ()) -> None:
         if path.exists() and not path.is_file() and not path.is_dir():
             path.write_bytes(data)
             return
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:64]}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:64]}.", suffix=PART)
         part = Path(name)
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -48,23 +56,22 @@ def write_file(path: Path, data: bytes, keep: tuple[Path, ...] = ()) -> None:
 
 
 @contextmanager
-def new_folder(target: Path, replaceable: Callable[[Path], bool]) -> Iterator[Path]:
+def new_folder(target: Path, foreign: Foreign) -> Iterator[Path]:
     """A fresh folder to fill; it becomes `target` when the block ends well and vanishes when it does not.
 
-    An empty `target` is taken, and one for which `replaceable` is true is replaced; anything else that is there is an
-    OutputError, before the block runs. So is a place that cannot be written to.
+    A `target` that is there is replaced in one step, unless `foreign` finds something in it: that is an OutputError,
+    which names it, before the block runs. So is a place that cannot be written to.
     """
     target = Path(os.path.realpath(target))
     made = _missing_parents(target)
     part: Path | None = None
     try:
-        _refuse(target, replaceable)
+        _refuse(target, target, foreign)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:64]}."))
         part.chmod(_mode(0o777))
         yield part
-        _refuse(target, replaceable)
-        _swap(part, target)
+        _swap(part, target, foreign)
     except BaseException as error:
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)
@@ -81,29 +88,78 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "intaglio"
 
 
-def _refuse(target: Path, replaceable: Callable[[Path], bool]) -> None:
-    if not target.exists():
+def named(found: Sequence[str]) -> str:
+    """A list for an error: the first few, and how many more."""
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ", ".join(found[:_NAMED]) + more
+
+
+def _refuse(folder: Path, shown: Path, foreign: Foreign) -> None:
+    """Raise OutputError, about `shown`, where `folder` holds what must not be lost."""
+    if not folder.exists():
         return
-    if not target.is_dir():
-        raise OutputError(str(target), "exists and is not a folder", "", _ELSEWHERE)
-    if any(target.iterdir()) and not replaceable(target):
+    if not folder.is_dir():
+        raise OutputError(str(shown), "exists and is not a folder", "", _ELSEWHERE)
+    if found := foreign(folder):
         allowed = "a new or empty folder, or one that holds nothing but what intaglio wrote"
-        raise OutputError(str(target), "exists and holds other files, which are not touched", allowed, _ELSEWHERE)
+        what = f"exists and holds other files, which are not touched: {named(found)}"
+        raise OutputError(str(shown), what, allowed, "Move them away, or choose another place")
 
 
-def _swap(part: Path, target: Path) -> None:
-    """Put `part` where `target` is; the old folder is deleted only when the new one is in its place."""
+def _swap(part: Path, target: Path, foreign: Foreign) -> None:
+    """Put `part` where `target` is. What was there is looked at once more, and only then deleted."""
     if not target.exists():
         part.rename(target)
         return
-    old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:64]}."))
-    target.replace(old)
+    if exchange(part, target):
+        old = part
+        kept = sorted(old.rglob("*"))
+        try:
+            _refuse(old, target, foreign)
+        except BaseException:
+            exchange(part, target)
+            raise
+    else:
+        # A program that is killed between these two leaves the old folder beside its place, under a hidden name.
+        kept = sorted(target.rglob("*"))
+        _refuse(target, target, foreign)
+        old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:64]}."))
+        target.replace(old)
+        try:
+            part.rename(target)
+        except BaseException:
+            old.replace(target)
+            raise
+        kept = [old / path.relative_to(target) for path in kept]
+    _remove([old, *kept])
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    """Delete what was looked at, and nothing that came since: a folder that is not empty then stays."""
+    for path in sorted(paths, reverse=True):
+        with contextlib.suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink()
+
+
+def exchange(a: Path, b: Path) -> bool:
+    """Let two paths change places in one step (Linux: renameat2), or do nothing and return False where that cannot be.
+
+    Raises OSError.
+    """
     try:
-        part.rename(target)
-    except BaseException:
-        old.replace(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # no Linux, or a C library older than 2.28
+        return False
+    at_cwd, rename_exchange = -100, 2
+    if renameat2(at_cwd, os.fsencode(a), at_cwd, os.fsencode(b), rename_exchange) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):  # a kernel or a file system without it
+        return False
+    raise OSError(number, os.strerror(number))
 
 
 def _missing_parents(target: Path) -> list[Path]:

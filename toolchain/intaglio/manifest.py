@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path, PurePosixPath
@@ -67,6 +68,20 @@ class Layer(_Frozen):
     """First and last line of its call in <model>.c; null for a layer without code."""
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Built(_Frozen):
+    """The firmware.elf that lies in the folder, and its sizes in bytes (build.Sizes)."""
+
+    sha256: Sha256
+    made_by: Sha256
+    """Of what it was made with, besides the folder's own files: see build.made_by."""
+    flash_bytes: StrictInt = Field(ge=0)
+    ram_bytes: StrictInt = Field(ge=0)
+    stack_reserved_bytes: StrictInt = Field(ge=0)
+
+
 class Manifest(_Frozen):
     """The whole of intaglio.json."""
 
@@ -92,6 +107,12 @@ class Manifest(_Frozen):
     """Whether channels were removed (compress/lossless.py): `layers` are then those of the C, not of the model."""
     weights: Preference = "dense"
     """How flash holds weights (lower/choose_encodings.py)."""
+    files: dict[str, Sha256] = {}
+    """SHA-256 of everything else that was written. A file that is not among these, or has changed, is the user's."""
+    firmware: Built | None = None
+    """null where only the C was wanted."""
+    sha256: str = ""
+    """Of this file without this line; see `sealed`."""
 
     @model_validator(mode="after")
     def _lines(self) -> Self:
@@ -111,8 +132,10 @@ class Manifest(_Frozen):
         return sum(port.nbytes for port in self.outputs)
 
     @staticmethod
-    def read(folder: Path) -> Manifest:
-        """Read folder/intaglio.json. Raises BuildError when it is missing, damaged, or names files that are."""
+    def read(folder: Path, complete: bool = True) -> Manifest:
+        """Read folder/intaglio.json. Raises BuildError when it is missing or damaged, and, if the folder has to be
+        `complete`, when a source is missing.
+        """
         path = folder / FILE
         remedy = "Compile the model again: intaglio compile MODEL --board BOARD -o DIR"
         try:
@@ -125,10 +148,40 @@ class Manifest(_Frozen):
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in first["loc"])
             raise BuildError(f"{path}: {key}" if key else str(path), first["msg"], "", remedy) from error
-        for source in manifest.sources:
+        for source in manifest.sources if complete else ():
             if not (folder / source).is_file():
                 raise BuildError(str(folder / source), "is listed in intaglio.json but does not exist", "", remedy)
         return manifest
+
+    def foreign(self, folder: Path) -> list[str]:
+        """What a folder holds that is not as this manifest says it was written, each with a word on why."""
+        found = []
+        folders = {str(parent) for name in self.files for parent in PurePosixPath(name).parents}
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.is_dir() and not path.is_symlink():
+                if name not in folders:
+                    found.append(f"{name}/ (added)")
+            elif name == FILE:
+                if path.is_symlink() or path.read_bytes() != self.sealed().to_json().encode():
+                    found.append(f"{name} (changed)")
+            elif name not in self.files:
+                found.append(f"{name} (added)")
+            elif not self.unchanged(folder, name):
+                found.append(f"{name} (changed)")
+        return found
+
+    def unchanged(self, folder: Path, name: str) -> bool:
+        """Whether a file of the folder is still what was written."""
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            return False
+        return hashlib.sha256(path.read_bytes()).hexdigest() == self.files.get(name)
+
+    def sealed(self) -> Manifest:
+        """With its own hash, so that a change made by hand is known."""
+        blank = self.model_copy(update={"sha256": ""})
+        return blank.model_copy(update={"sha256": hashlib.sha256(blank.to_json().encode()).hexdigest()})
 
     def to_json(self) -> str:
         """The text of intaglio.json, the same bytes each time; a layer has a line of its own."""

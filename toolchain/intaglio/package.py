@@ -34,7 +34,6 @@ from .quantize.weights import WeightBits
 MODEL = "model.tflite"
 KEPT = 200
 """ELF files in the cache."""
-FIRMWARE = "firmware.elf"
 
 
 class Say(Protocol):
@@ -162,15 +161,19 @@ def compile_graph(
 
     `lossless` and `weights`: see emit. Raises what emit and build.compile_firmware raise, and OutputError.
     """
-    with files.new_folder(out, _only_ours) as folder:
+    with files.new_folder(out, _foreign) as folder:
         manifest = write(emit(graph, board, say, lossless, weights), folder)
         firmware = None
         if with_firmware:
             say(f"building for {board.name}")
             firmware = build.compile_firmware(folder, manifest, board)
+            made = build.built(firmware)
+            hashes = {**manifest.files, build.FIRMWARE: made.sha256}
+            manifest = manifest.model_copy(update={"firmware": made, "files": hashes}).sealed()
+            (folder / FILE).write_text(manifest.to_json(), "utf-8")
     if firmware is not None:
         out = Path(os.path.realpath(out))
-        firmware = Firmware(out / FIRMWARE, out, board, manifest, firmware.sizes)
+        firmware = Firmware(out / build.FIRMWARE, out, board, manifest, firmware.sizes)
     return Compiled(out, manifest, firmware)
 
 
@@ -181,14 +184,19 @@ def prepared(
     """Firmware for a board: of a compiled folder, or of `graph`, which is what the file or folder `path` holds, or
     with `calibrated` what has been quantized of it.
 
-    The C of a folder that was compiled for this board is built as it lies there, if it is of `graph`. Otherwise it is
-    generated, in a folder that is gone when the block ends; the ELF file stays, in the cache.
+    A folder that was compiled for this board is taken as it lies there, if it is of `graph`: its firmware.elf, or,
+    where its C has changed since, what is built of that C. Otherwise C is generated, in a folder that is gone when the
+    block ends. Nothing is written into a compiled folder: what is built is kept in the cache.
     """
     with tempfile.TemporaryDirectory(prefix="intaglio-") as name:
         as_it_is = path is not None and is_compiled(path) and not calibrated
         if path is not None and as_it_is and Manifest.read(path).board == board.name:
             folder, manifest = path, Manifest.read(path)
-            elf = path / FIRMWARE if os.access(path, os.W_OK) else _cached_elf(path, board)
+            ready = build.existing(folder, manifest, board)
+            if ready is not None:
+                yield ready
+                return
+            elf = _cached_elf(path, board)
         elif graph is None:
             raise ModelError(str(path), f"was compiled for another board and holds no {MODEL}", "", "Compile it again")
         else:
@@ -247,22 +255,21 @@ def _from_folder(path: Path) -> Graph:
 
 
 def write(contents: dict[str, bytes], folder: Path) -> Manifest:
-    """Put the files of `emit` into an empty folder. Raises OSError."""
-    for name, body in contents.items():
+    """Put the files of `emit` into an empty folder, and their hashes into its intaglio.json. Raises OSError."""
+    hashes = {name: hashlib.sha256(body).hexdigest() for name, body in sorted(contents.items()) if name != FILE}
+    manifest = Manifest.model_validate_json(contents[FILE]).model_copy(update={"files": hashes}).sealed()
+    for name, body in {**contents, FILE: manifest.to_json().encode()}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(body)
-    return Manifest.model_validate_json(contents[FILE])
+    return manifest
 
 
-def _only_ours(folder: Path) -> bool:
-    """Whether a folder holds an earlier compilation and nothing else, so that it may be replaced."""
+def _foreign(folder: Path) -> list[str]:
+    """What a folder holds besides an earlier compilation, which may be replaced. Raises OSError."""
     try:
-        manifest = Manifest.read(folder)
+        return Manifest.read(folder, complete=False).foreign(folder)
     except IntaglioError:
-        return False
-    ours = {*manifest.sources, f"{manifest.model}.h", "itg.h", FILE, MODEL, FIRMWARE}
-    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
-    return all(name in ours or (name.startswith("kernels/") and name.endswith(".h")) for name in found)
+        return sorted(path.name for path in folder.iterdir())
 
 
 def _cached_elf(path: Path, board: Board, contents: Mapping[str, bytes] | None = None) -> Path:

@@ -4,6 +4,7 @@ interrupted at any moment goes on and ends with the same bytes.
     OUT/model.itg, model.tflite     the final Graph; the latter where TFLite can say it
     OUT/report.json, .md, .html     accuracy and size after each step
     OUT/state/run.json              what the run was started with
+    OUT/state/written.json          hashes of the files above: one that is otherwise is the user's
     OUT/state/02-prune/             graph.itg and measured.json of a step that is done; checkpoints of one that is not
 """
 
@@ -13,8 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from .. import boards, graph_file, package, pipeline
 from ..boards import Board
 from ..emit import tflite
 from ..errors import DataError, ModelError, OutputError, UnsupportedError
-from ..files import write_file
+from ..files import PART, named, write_file
 from ..graph import Graph, float_model, verify
 from ..pipeline import ModuleOf
 from ..stored_weights import StoredWeights, stored_weights
@@ -38,11 +38,11 @@ from .recipe_data import Data, in_memory, of
 from .recipe_measure import Measured, measure
 from .recipe_report import REPORTS, report
 from .steps.base import Context, Show, hide
-from .steps.training import ORIGINAL
+from .steps.training import LAST_GOOD, ORIGINAL
 from .tie import tied_as_given
 
 VERSION = 1
-STATE, RUN, GRAPH, MEASURED = "state", "run.json", "graph.itg", "measured.json"
+STATE, RUN, WRITTEN, GRAPH, MEASURED = "state", "run.json", "written.json", "graph.itg", "measured.json"
 MODEL, TFLITE = "model.itg", "model.tflite"
 FILES = (MODEL, TFLITE, *REPORTS)
 """What a finished run puts beside its state."""
@@ -218,6 +218,7 @@ def _open(folder: Path, identity: Mapping[str, Any], restart: bool) -> dict[str,
         allowed = "a new or empty folder, or that of an earlier run"
         raise OutputError(str(folder), "exists and holds other files, which are not touched", allowed, "Choose another")
     found = _started(path)
+    _refuse_changed(folder, _written(folder))
     if found is not None and not restart:
         other = next((k for k in identity if k != "threads" and found.get(k) != identity[k]), None)
         if other is not None:
@@ -260,31 +261,58 @@ def _started(path: Path) -> dict[str, Any] | None:
 
 def _only_begun(folder: Path) -> bool:
     """Whether a run was interrupted before it had written anything of its own."""
-    return {p.name for p in folder.iterdir()} == {STATE} and all(
-        p.name.startswith(f".{RUN}.") for p in (folder / STATE).iterdir()
-    )
+    return {p.name for p in folder.iterdir()} == {STATE} and all(map(_half_written, (folder / STATE).iterdir()))
+
+
+def _half_written(path: Path) -> bool:
+    """Whether `files.write_file` was killed while it wrote this."""
+    return path.name.startswith(".") and path.name.endswith(PART)
 
 
 def _tidy(folder: Path) -> None:
     """Remove what a run that was killed had half written."""
-    for name in FILES:
-        for part in folder.glob(f".{name}.*"):
+    for part in [*folder.iterdir(), *(folder / STATE).rglob("*")] if folder.is_dir() else ():
+        if _half_written(part):
             part.unlink()
-    for part in (folder / STATE).rglob(".*.*"):
-        part.unlink()
+
+
+def _refuse_changed(folder: Path, known: Mapping[str, Sequence[str]]) -> None:
+    """Raise OutputError where a result is not what a run wrote, so that nothing of the user's is written over."""
+    paths = [folder / name for name in FILES]
+    changed = [p.name for p in paths if p.exists() and _digest(p.read_bytes()) not in known.get(p.name, ())]
+    if changed:
+        remedy = "Move them away; the same command then goes on"
+        found = f"holds files that changed since they were written: {named(changed)}"
+        raise OutputError(str(folder), found, "", remedy)
+
+
+def _written(folder: Path) -> dict[str, list[str]]:
+    """Hashes of all that runs have written here, by name."""
+    path = folder / STATE / WRITTEN
+    if not path.is_file():
+        return {}
+    try:
+        return TypeAdapter(dict[str, list[str]]).validate_json(path.read_bytes(), strict=True)
+    except (ValueError, OSError) as error:
+        raise OutputError(str(path), "is damaged", "", "Choose another folder") from error
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier run: first what says that it was finished."""
+    """Remove an earlier run: first what says that it was finished. What else lies there is named, and stays."""
+    state = folder / STATE
+    places = [p for p in state.iterdir() if p.is_dir() and not p.is_symlink()]
+    inside = [p for place in places for p in place.iterdir()]
+    ours = [p for p in inside if p.name in (GRAPH, MEASURED, LAST_GOOD) or p.suffix == ".pt" or _half_written(p)]
+    strange = sorted(str(p.relative_to(folder)) for p in {*inside} - {*ours})
+    if strange:
+        found = f"holds other files, which are not touched: {named(strange)}"
+        raise OutputError(str(folder), found, "", "Move them away")
     try:
-        for name in reversed(FILES):
-            (folder / name).unlink(missing_ok=True)
+        for path in [*(folder / name for name in reversed(FILES)), *ours, state / MEASURED, state / WRITTEN]:
+            path.unlink(missing_ok=True)
         _tidy(folder)
-        for place in (folder / STATE).iterdir():
-            if place.is_dir():
-                shutil.rmtree(place)
-            elif place.name != RUN:
-                place.unlink()
+        for place in places:
+            place.rmdir()
     except OSError as error:
         raise OutputError(str(folder), f"cannot be written ({error.strerror})", "", "Choose another place") from error
 
@@ -303,6 +331,11 @@ def _finish(plan: Recipe, results: list[StepResult], folder: Path, board: Board)
     with contextlib.suppress(UnsupportedError):
         stored = stored_weights(last.graph, board.target)
     contents.update(report(last.graph.name, plan, rows, tuple(contents), why, stored, board))
+    known = _written(folder)
+    hashes = {name: sorted({*known.get(name, ()), _digest(data)}) for name, data in contents.items()}
+    _refuse_changed(folder, hashes)
+    if hashes != known:
+        write_file(folder / STATE / WRITTEN, _json(hashes))
     for name, data in contents.items():
         if not (folder / name).is_file() or (folder / name).read_bytes() != data:
             write_file(folder / name, data)

@@ -24,6 +24,8 @@ LEAST = 1e-8
 LARGE = 3e38
 """No rate reaches this: training computes in float32."""
 PARTS = ("labels", "hard", "soft", "temperature")
+LAST_GOOD = "last_good.itg"
+"""What a training leaves that could not go on."""
 ORIGINAL = "input"
 """The teacher that is the model which the recipe was given."""
 
@@ -212,7 +214,7 @@ def label_loss(graph: Graph) -> Loss:
 def _told(error: TrainingError, module: Any, place: Path, said: str) -> TrainingError:
     from ... import graph_file
 
-    kept = place.with_name("last_good.itg")
+    kept = place.with_name(LAST_GOOD)
     graph_file.save(kept, module.to_graph())
     remedy = f"The last good epoch is in {kept}. Lower learning_rate, or set clip, and run with --restart"
     return TrainingError(f"{said}, {error.where}", error.found, error.allowed, remedy)
