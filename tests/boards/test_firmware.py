@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from intaglio import assets, boards, build, profile, runners, targets
+from intaglio import assets, boards, build, profile, runners, targets, tools
 from intaglio.errors import BuildError, DataError, FitError, OutputError, RunError, ToolError
 from intaglio.manifest import Manifest
 
@@ -30,7 +30,10 @@ def test_a_model_on_every_board(name: str, tmp_path: Path) -> None:
     assert report.bit_exact
     assert [out.shape for out in result.outputs] == [(3, 1, 4), (3, 1, 2)]
     assert report.memory.arena_bytes == report.memory.arena_high_water == manifest.arena_bytes
-    assert report.memory.stack_bytes is not None and 32 <= report.memory.stack_bytes < 400
+    memory = report.memory
+    assert memory.stack_painted_bytes is not None and memory.stack_static_bytes is not None
+    assert memory.stack_bytes == max(memory.stack_painted_bytes, memory.stack_static_bytes)
+    assert 16 <= memory.stack_static_bytes < 400 and 32 <= memory.stack_painted_bytes < 400
     assert report.memory.flash_bytes == report.memory.flash_code_bytes + manifest.weight_bytes
     assert report.latency.cycles is None
     layers = report.to_dict()["layers"]
@@ -129,6 +132,14 @@ def test_the_port_compiles_without_a_warning(name: str, compiler: str, tmp_path:
 
 
 # ---- failures -------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_folder_for_temporary_files_is_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fixture.copy(tmp_path)
+    (folder / "tiny.c").write_text("not C")
+    monkeypatch.setattr(tools, "temporary_space", lambda: 512)
+    with pytest.raises(BuildError, match=r"is full.*TMPDIR"):
+        build.compile_firmware(folder, Manifest.read(folder), boards.load("host"))
 
 
 @pytest.mark.parametrize("name", ["host", "qemu-mps2-an386", "qemu-rpi4"])

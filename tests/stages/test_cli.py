@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 import intaglio
 from intaglio import assets, boards, interpret
+from intaglio.__main__ import main as start
 from intaglio.cli import app
 from intaglio.emit import tflite as writer
 from intaglio.frontends import tflite as reader
@@ -333,6 +335,8 @@ def test_interrupted_is_quiet_and_leaves_nothing():
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Under `nohup make test &` the signal is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while process.poll() is None and not Path("started").exists():
         time.sleep(0.01)
@@ -340,6 +344,17 @@ def test_interrupted_is_quiet_and_leaves_nothing():
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and out == "" and err == ""
     assert not Path("out").exists() and not list(Path().glob(".out.*"))
+
+
+def test_interrupted_while_it_is_still_being_imported(monkeypatch, capsys):
+    class Interrupted(types.ModuleType):
+        def __getattr__(self, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "intaglio.cli", Interrupted("intaglio.cli"))
+    with pytest.raises(SystemExit) as ended:
+        start()
+    assert ended.value.code == 130 and capsys.readouterr() == ("", "")
 
 
 # ---- bad models -------------------------------------------------------------------------------------------------

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import compress
 from .errors import IntaglioError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .accuracy import Accuracy
     from .graph import Array, Graph, Preference
     from .package import Compiled
@@ -44,6 +45,8 @@ def version() -> str:
 
 def load(model: Model) -> Graph:
     """The Graph of a .tflite, .onnx or .pt2 file or of a compiled folder. Raises ModelError, UnsupportedError."""
+    from pathlib import Path
+
     from . import package
 
     return package.load(Path(model)) if isinstance(model, str | os.PathLike) else model
@@ -58,6 +61,8 @@ def from_torch(module: Any, example: Any, name: str = "model") -> Graph:
 
 def inspect(model: Model) -> Summary:
     """What a model is made of; `problems` lists what is unsupported and why. Raises ModelError."""
+    from pathlib import Path
+
     from . import package
     from .summary import summarize
 
@@ -109,6 +114,8 @@ def compile(
     Raises UnsupportedError, FitError, BuildError, ToolError, BoardError, OutputError, and DataError for `lossless` with
     a float model; then nothing is written.
     """
+    from pathlib import Path
+
     from . import boards, package
 
     return package.compile_graph(load(model), boards.load(board), Path(out), build, lossless=lossless, weights=weights)
@@ -187,6 +194,8 @@ def export(model: Model, tflite: str | os.PathLike[str], *, lossless: bool = Fal
 
     Raises UnsupportedError for what TFLite lacks, DataError for `lossless` with a float model, OutputError.
     """
+    from pathlib import Path
+
     from . import files, package
     from .emit.tflite import write
 
@@ -200,4 +209,6 @@ def _named(inputs: Mapping[str, Array] | Array) -> Mapping[str, Array]:
 
 
 def _path(model: Model) -> Path | None:
+    from pathlib import Path
+
     return Path(model) if isinstance(model, str | os.PathLike) else None

@@ -1,6 +1,19 @@
-"""`python -m intaglio` is the command line."""
+"""The `intaglio` program, and `python -m intaglio`.
 
-from .cli import main
+It imports the command line while Ctrl-C is caught: that takes most of the time until the first verb runs.
+"""
+
+import sys
+
+
+def main() -> None:
+    try:
+        from .cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

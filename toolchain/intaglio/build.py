@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
@@ -17,7 +17,7 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from . import assets, tools
+from . import assets, stack, tools
 from .boards import Board, Memory
 from .errors import BuildError, FitError, OutputError
 from .manifest import Built, Manifest
@@ -36,6 +36,8 @@ HEAP = frozenset(
 )
 """Symbols that show that a firmware has a heap."""
 _COMPILE_SECONDS = 300.0
+_ROOM = 64 * 1024
+"""Bytes of temporary space below which a compiler that fails has probably failed for want of it."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Sizes:
     """RAM kept for the stack by the board; 0 under an operating system."""
     arena_bytes: int
     """The arena: the size of its symbol in the ELF file."""
+    stack_static_bytes: int | None = None
+    """Frames on the deepest chain of calls from <model>_run, without the C library's; None where GCC does not tell."""
 
     @property
     def flash_code_bytes(self) -> int:
@@ -100,7 +104,14 @@ def compile_firmware(
         maps = [f"-ffile-prefix-map={path}={short}" for path, short in ((work, "app"), (port, "port"), (folder, "."))]
         # -iquote: no file of the model can stand in for a header of the C library.
         flags = [*maps, *cflags, f"-iquote{folder}"]
-        model_objects = _compile_all(target, [folder / s for s in manifest.sources], work / "model", flags)
+        graphs = [stack.FLAG] * (tools.gcc_version(target.gcc.program) >= stack.SINCE_GCC)
+        model_objects = _compile_all(
+            target, [folder / s for s in manifest.sources], work / "model", [*flags, *graphs]
+        )
+        deepest = stack.deepest(
+            [p.read_text("utf-8", "replace") for p in sorted((work / "model").glob(f"*{stack.SUFFIX}"))],
+            f"{manifest.model}_run",
+        )
         port_objects = _compile_all(
             target, port_sources, work / "port", [*flags, *PORT_FLAGS, f"-I{work}", f"-I{port}"]
         )
@@ -113,7 +124,7 @@ def compile_firmware(
             sizes = _image_sizes(linked, manifest, board.memory)
             _check(board, sizes.flash_bytes, sizes.ram_bytes + sizes.stack_reserved_bytes, manifest, sizes)
         _publish(linked, elf)
-    return Firmware(elf, folder, board, manifest, sizes)
+    return Firmware(elf, folder, board, manifest, replace(sizes, stack_static_bytes=deepest))
 
 
 def made_by(manifest: Manifest, board: Board) -> str:
@@ -141,6 +152,7 @@ def built(firmware: Firmware) -> Built:
         flash_bytes=sizes.flash_bytes,
         ram_bytes=sizes.ram_bytes,
         stack_reserved_bytes=sizes.stack_reserved_bytes,
+        stack_static_bytes=sizes.stack_static_bytes,
     )
 
 
@@ -152,8 +164,9 @@ def existing(folder: Path, manifest: Manifest, board: Board) -> Firmware | None:
     if not all(manifest.unchanged(folder, name) for name in manifest.files):
         return None
     sizes = Sizes(
-        known.flash_bytes, manifest.weight_bytes, known.ram_bytes, known.stack_reserved_bytes, manifest.arena_bytes
-    )
+        known.flash_bytes, manifest.weight_bytes, known.ram_bytes, known.stack_reserved_bytes, manifest.arena_bytes,
+        known.stack_static_bytes,
+    )  # fmt: skip
     return Firmware(elf, folder.resolve(), board, manifest, sizes)
 
 
@@ -297,6 +310,10 @@ def _refused(where: str, found: str, outcome: tools.Outcome) -> BuildError:
     lines = [line for line in outcome.output.splitlines() if line.strip()]
     telling = [line for line in lines if "error" in line.lower() or "undefined reference" in line] or lines
     what = "took too long" if outcome.code is None else found
+    if outcome.code is not None and tools.temporary_space() < _ROOM:
+        remedy = "Make room there, or let TMPDIR name another folder"
+        full = f"{found}: the folder for temporary files, {tempfile.gettempdir()}, is full"
+        return BuildError(where, full, "", remedy)
     return BuildError(where, what + "".join(f"\n  {line}" for line in telling[:5]))
 
 

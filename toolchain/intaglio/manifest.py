@@ -80,6 +80,7 @@ class Built(_Frozen):
     flash_bytes: StrictInt = Field(ge=0)
     ram_bytes: StrictInt = Field(ge=0)
     stack_reserved_bytes: StrictInt = Field(ge=0)
+    stack_static_bytes: StrictInt | None = Field(ge=0)
 
 
 class Manifest(_Frozen):

@@ -33,8 +33,9 @@ class Latency:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes. Flash, RAM and arena are read from the ELF file (see build.Sizes); the stack and the high-water mark
-    of the arena were measured on the board by painting memory."""
+    """Bytes. Flash, RAM and arena are read from the ELF file (see build.Sizes); the high-water mark of the arena was
+    measured on the board by painting memory. The stack has two sources: painting shows what was written, call graphs
+    what GCC reserves. `stack_bytes` is the larger."""
 
     flash_bytes: int
     flash_code_bytes: int
@@ -42,6 +43,8 @@ class Memory:
     ram_bytes: int
     arena_bytes: int
     stack_bytes: int | None
+    stack_painted_bytes: int | None
+    stack_static_bytes: int | None
     arena_high_water: int | None
 
 
@@ -133,7 +136,9 @@ class Report:
             ("RAM (without stack)", m.ram_bytes, "ELF"),
             ("  arena", m.arena_bytes, "ELF"),
             ("  arena, touched", m.arena_high_water, "painted memory"),
-            ("stack of one inference", m.stack_bytes, "painted memory"),
+            ("stack of one inference", m.stack_bytes, "the larger of these"),
+            ("  written", m.stack_painted_bytes, "painted memory"),
+            ("  frames, deepest calls", m.stack_static_bytes, "GCC's call graph"),
         ]
         table = _table("memory, bytes", "")
         table.add_column("")
@@ -190,7 +195,9 @@ def profile(
             flash_weight_bytes=sizes.flash_weight_bytes,
             ram_bytes=sizes.ram_bytes,
             arena_bytes=sizes.arena_bytes,
-            stack_bytes=result.stack_bytes,
+            stack_bytes=max((n for n in (result.stack_bytes, sizes.stack_static_bytes) if n is not None), default=None),
+            stack_painted_bytes=result.stack_bytes,
+            stack_static_bytes=sizes.stack_static_bytes,
             arena_high_water=result.arena_high_water,
         ),
         layers=layers,

@@ -93,6 +93,17 @@ def call(
         return Outcome(code, output.read().decode("utf-8", "replace"))
 
 
+def temporary_space() -> int:
+    """Bytes that are free where temporary files go (TMPDIR)."""
+    return shutil.disk_usage(tempfile.gettempdir()).free
+
+
+def gcc_version(program: str) -> int:
+    """The major version of a GCC; 0 for one that does not tell. Raises ToolError without it."""
+    first = call([find(program), "-dumpversion"], timeout=30).output.split(".")[0].strip()
+    return int(first) if first.isdecimal() else 0
+
+
 def major_version(program: str) -> int:
     """The first number of what `program --version` prints after the word "version" (QEMU). Raises ToolError."""
     outcome = call([find(program), "--version"], timeout=30)
