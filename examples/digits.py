@@ -5,17 +5,24 @@ Run it to see the accuracies; examples/demo.py compiles the result for four boar
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
-from torch import nn
+import sys
 
-from intaglio import interpret
-from intaglio.frontends import torch as frontend
-from intaglio.graph import Graph
-from intaglio.quantize.post_training import post_training
+import needs
+
+try:
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+    from torch import nn
+
+    from intaglio import interpret
+    from intaglio.frontends import torch as frontend
+    from intaglio.graph import Graph
+    from intaglio.quantize.post_training import post_training
+except ImportError as error:
+    sys.exit(needs.said(error))
 
 Split = tuple[np.ndarray, np.ndarray]
 

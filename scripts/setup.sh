@@ -58,8 +58,9 @@ for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
 done
 [[ -n $python ]] || fail "Python 3.11 or newer is needed, with its venv module; python3 is $(python3 --version 2>&1)"
 
-# PyTorch first and pinned exactly: a range would pull several GB for graphics cards.
+# PyTorch first and pinned exactly, so that nothing else chooses another: see toolchain/intaglio/extras.py.
 torch=torch==2.13.0
+cpu_index=https://download.pytorch.org/whl/cpu
 stamp=.venv/installed
 wanted=$("$python" - "$torch" <<'PY'
 import hashlib, pathlib, sys
@@ -77,8 +78,15 @@ if ! .venv/bin/python -c "import sys; sys.exit(sys.prefix != '$PWD/.venv')" 2>/d
 fi
 rm -f "$stamp"
 pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
-say "installing $torch into .venv"
-"${pip[@]}" "$torch" || fail "pip failed, see above"
-say "installing intaglio and its development packages into .venv"
+reached() { .venv/bin/python -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=10)' "$1" 2>/dev/null; }
+if reached "$cpu_index/torch/"; then
+    say "installing $torch for CPUs from PyTorch's own index: downloads about 210 MB"
+    "${pip[@]}" "$torch" --index-url "$cpu_index" || fail "pip failed, see above"
+else
+    say "PyTorch's index of CPU builds cannot be reached: installing $torch from where pip looks."
+    say "On x86-64, PyPI's build downloads 2.7 GB, most of it for graphics cards."
+    "${pip[@]}" "$torch" || fail "pip failed, see above"
+fi
+say "installing intaglio and its development packages into .venv: downloads about 170 MB"
 "${pip[@]}" "$torch" -e '.[dev]' || fail "pip failed, see above"
 echo "$wanted" >"$stamp"

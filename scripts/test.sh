@@ -26,7 +26,7 @@ for part in "$@"; do
             step ruff "$python" -m ruff check .
             step mypy "$python" -m mypy
             ;;
-        pytest) step pytest "$python" -m pytest -n 2 ;;
+        pytest) step pytest "$python" -m pytest -n 2 -rs ;;
         *)
             echo "usage: $0 lint|pytest..." >&2
             exit 2

@@ -139,8 +139,8 @@ def test_a_report_has_the_same_elements_whatever_the_names(name):
 
     def tags(text: str) -> list[tuple[str, tuple[str, ...]]]:
         parser = Strict()
-        parser.feed(_page(text, [(text, found)], [text], [], "key"))
+        parser.feed(_page(text, text, [(text, found)], [text], [], "key"))
         return parser.tags
 
     assert tags(name) == tags("plain")
-    assert "<script" not in _markdown(name, [("prune", found)], [name], [], "")
+    assert "<script" not in _markdown(name, name, [("prune", found)], [name], [], "")

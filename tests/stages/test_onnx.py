@@ -19,7 +19,7 @@ from onnx_models import build, node, rng_array
 from torch_zoo import ZOO, model, sample
 from typer.testing import CliRunner
 
-from intaglio import interpret, pipeline
+from intaglio import extras, interpret, pipeline
 from intaglio.cli import app
 from intaglio.errors import ModelError, ToolError, UnsupportedError
 from intaglio.frontends import onnx as frontend
@@ -423,7 +423,7 @@ def test_refusals(said):
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ToolError, match=r"pip install 'intaglio\[onnx\]'"):
+    with pytest.raises(ToolError, match=re.escape(extras.INSTALL["onnx"])):
         frontend.parse(IDIOMS["cnn"], "m.onnx", "m")
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch_zoo import IMAGE, ZOO, Fn, channels_last, conv, model, sample, seq
 
+from intaglio import extras
 from intaglio.errors import DataError, ToolError, UnsupportedError
 from intaglio.frontends import torch as frontend
 from intaglio.quantize.simplify import simplify
@@ -135,7 +136,7 @@ def test_without_pytorch(monkeypatch):
     graph = frontend.load(module, torch.zeros(1, 3))
     monkeypatch.setitem(sys.modules, "torch", None)
     for call in (lambda: frontend.load(module, None), lambda: run_float(graph, [np.zeros((1, 3), np.float32)])):
-        with pytest.raises(ToolError, match=r"pip install 'intaglio\[torch\]'"):
+        with pytest.raises(ToolError, match=re.escape(extras.INSTALL["torch"])):
             call()
 
 

@@ -58,8 +58,18 @@ class Sizes:
     """RAM kept for the stack by the board; 0 under an operating system."""
     arena_bytes: int
     """The arena: the size of its symbol in the ELF file."""
+    buffer_bytes: int
+    """Input and output buffers among the variables; 0 where `ram_bytes` leaves them out."""
     stack_static_bytes: int | None = None
     """Frames on the deepest chain of calls from <model>_run, without the C library's; None where GCC does not tell."""
+
+    @property
+    def ram_parts(self) -> list[tuple[str, int]]:
+        """What the variables are, by name and bytes; they add up to `ram_bytes`."""
+        other = self.ram_bytes - self.arena_bytes - self.buffer_bytes
+        buffers = ("input and output buffers", self.buffer_bytes)
+        parts = [("arena", self.arena_bytes), buffers, ("other variables", other)]
+        return [(name, count) for name, count in parts if count or name == "arena"]
 
     @property
     def flash_code_bytes(self) -> int:
@@ -165,7 +175,7 @@ def existing(folder: Path, manifest: Manifest, board: Board) -> Firmware | None:
         return None
     sizes = Sizes(
         known.flash_bytes, manifest.weight_bytes, known.ram_bytes, known.stack_reserved_bytes, manifest.arena_bytes,
-        known.stack_static_bytes,
+        _buffer_bytes(manifest) if board.memory else 0, known.stack_static_bytes,
     )  # fmt: skip
     return Firmware(elf, folder.resolve(), board, manifest, sizes)
 
@@ -333,7 +343,13 @@ def _image_sizes(elf: Path, manifest: Manifest, memory: Memory) -> Sizes:
                 flash += section["sh_size"]
             if section["sh_flags"] & SH_FLAGS.SHF_WRITE and section.name != ".stack":
                 ram += section["sh_size"]
-    return Sizes(flash, manifest.weight_bytes, ram, memory.stack_bytes, _arena_bytes(elf, manifest))
+    arena = _arena_bytes(elf, manifest)
+    return Sizes(flash, manifest.weight_bytes, ram, memory.stack_bytes, arena, _buffer_bytes(manifest))
+
+
+def _buffer_bytes(manifest: Manifest) -> int:
+    """Of the application's buffers, each of them a union with a word: see `glue`."""
+    return sum(-(-port.nbytes // 4) * 4 for port in (*manifest.inputs, *manifest.outputs))
 
 
 def _object_sizes(objects: Sequence[Path], elf: Path, manifest: Manifest) -> Sizes:
@@ -346,7 +362,7 @@ def _object_sizes(objects: Sequence[Path], elf: Path, manifest: Manifest) -> Siz
                     continue
                 flash += section["sh_size"] if section["sh_type"] != "SHT_NOBITS" else 0
                 ram += section["sh_size"] if section["sh_flags"] & SH_FLAGS.SHF_WRITE else 0
-    return Sizes(flash, manifest.weight_bytes, ram, 0, _arena_bytes(elf, manifest))
+    return Sizes(flash, manifest.weight_bytes, ram, 0, _arena_bytes(elf, manifest), 0)
 
 
 def _arena_bytes(elf: Path, manifest: Manifest) -> int:

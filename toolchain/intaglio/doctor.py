@@ -13,16 +13,17 @@ from pathlib import Path
 from . import boards, tools
 from .boards import Board, QemuSystemRunner, QemuUserRunner
 from .errors import IntaglioError
+from .extras import INSTALL
 from .package import Say, quiet
 from .runners import count
 
 _EXTRAS = {
-    "torch": ("torch", "PyTorch models, calibration"),
-    "onnx": ("onnx", "reading ONNX models"),
-    "tflite-micro": ("oracle", "comparing with TFLM"),
-    "ai-edge-litert": ("oracle", "comparing with LiteRT"),
+    "torch": "PyTorch models, calibration",
+    "onnx": "reading ONNX models",
+    "tflite-micro": "comparing with TFLM",
+    "ai-edge-litert": "comparing with LiteRT",
 }
-"""Optional packages: the extra that brings each, and what for."""
+"""Optional packages, and what for."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Check:
     apt: str = ""
     """Debian packages that bring it."""
     pip: str = ""
-    """What to pip install for it."""
+    """The line that installs it."""
 
 
 def examine(say: Say = quiet) -> list[Check]:
@@ -59,24 +60,23 @@ def examine(say: Say = quiet) -> list[Check]:
 
 
 def remedies(checks: Sequence[Check]) -> list[str]:
-    """The commands that install what is missing: one for apt, one for pip."""
+    """The commands that install what is missing: one for apt, one for each Python package."""
     missing = [check for check in checks if not check.ok]
     lines: list[str] = []
     for needed, label in ((True, "To get what is missing"), (False, "To get what is optional")):
         apt = list(dict.fromkeys(name for c in missing if c.required == needed for name in c.apt.split()))
         pip = list(dict.fromkeys(c.pip for c in missing if c.required == needed and c.pip))
         lines += [f"{label}: sudo apt-get install {' '.join(apt)}"] if apt else []
-        lines += [f"{label}: pip install {' '.join(pip)}"] if pip else []
+        lines += [f"{label}: {line}" for line in pip]
     return lines
 
 
 def _python() -> Iterator[Check]:
     yield Check("Python", True, platform.python_version(), "intaglio", True)
     for name in _dependencies():
-        yield _distribution(name, "intaglio", True, name)
-    for name, (extra, purpose) in _EXTRAS.items():
-        # An exact PyTorch takes the CPU build; a range takes gigabytes for graphics cards.
-        yield _distribution(name, purpose, False, "torch==2.13.0" if name == "torch" else f"'intaglio[{extra}]'")
+        yield _distribution(name, "intaglio", True, f"pip install {name}")
+    for name, purpose in _EXTRAS.items():
+        yield _distribution(name, purpose, False, INSTALL[name])
 
 
 def _dependencies() -> list[str]:

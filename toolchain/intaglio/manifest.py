@@ -66,6 +66,8 @@ class Layer(_Frozen):
     """Multiply-accumulates of one inference."""
     line: tuple[StrictInt, StrictInt] | None
     """First and last line of its call in <model>.c; null for a layer without code."""
+    encoding: str = ""
+    """How flash holds its weights (lower/encodings); empty: as they are."""
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -148,7 +150,8 @@ class Manifest(_Frozen):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in first["loc"])
-            raise BuildError(f"{path}: {key}" if key else str(path), first["msg"], "", remedy) from error
+            said = first["msg"].removeprefix("Value error, ")
+            raise BuildError(f"{path}: {key}" if key else str(path), said, "", remedy) from error
         for source in manifest.sources if complete else ():
             if not (folder / source).is_file():
                 raise BuildError(str(folder / source), "is listed in intaglio.json but does not exist", "", remedy)

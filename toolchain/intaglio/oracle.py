@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import tflite
 
-from .errors import ToolError
+from .extras import missing
 from .graph import Array
 
 ARENA_BYTES = 8_000_000
@@ -28,9 +28,7 @@ def run(model: bytes, inputs: Sequence[Array]) -> list[Array]:
     try:
         from tflite_micro.python.tflite_micro import runtime
     except ImportError as e:
-        raise ToolError(
-            "oracle", "the Python package tflite-micro is not installed", "", "pip install 'intaglio[oracle]'"
-        ) from e
+        raise missing("tflite-micro") from e
     main = tflite.Model.GetRootAs(model, 0).Subgraphs(0)
     outputs = main.OutputsLength()
     shapes = [tuple(abs(main.Tensors(i).ShapeAsNumpy())) for i in main.InputsAsNumpy()]

@@ -22,6 +22,9 @@ from .runners.count import plugin
 __all__ = ["Latency", "LayerCost", "Memory", "Report", "plugin", "profile"]
 
 
+SELECT = "options such as --keep-float select layers by name, or by a pattern: 'name*'"
+
+
 @dataclass(frozen=True)
 class Latency:
     """Of one inference. Instructions are what QEMU executed, not cycles; seconds are host wall-clock time."""
@@ -43,9 +46,10 @@ class Memory:
     ram_bytes: int
     arena_bytes: int
     stack_bytes: int | None
+    arena_high_water: int | None
+    buffer_bytes: int
     stack_painted_bytes: int | None
     stack_static_bytes: int | None
-    arena_high_water: int | None
 
 
 @dataclass(frozen=True)
@@ -107,9 +111,12 @@ class Report:
         table.add_column("instructions", _number(total), justify="right", no_wrap=True)
         table.add_column("share", justify="right", no_wrap=True)
         table.add_column("instr/MAC", _ratio(total, macs), justify="right", no_wrap=True)
-        operators = max(len(layer.op) for layer in self.layers) if self.layers else 0
-        others = 2 + max(8, operators) + len(f"{macs:,}") + 12 + 6 + 9
-        room = max(12, width - others - 6 * 2)
+        operators = max([8, *(len(layer.op) for layer in self.layers)])
+        numbers = (len(f"{macs:,}"), len(f"{total or 0:,}"))
+        others = len(str(len(self.layers))) + operators + max(4, numbers[0]) + max(12, numbers[1]) + 7 + 9
+        room = max(12, width - others - 6 * 2 + 1)
+        cut = any(len(layer.name) > room for layer in self.layers)
+        table.caption = f"{source}\n{SELECT}" + ("; names are whole in a wider terminal and in --json" if cut else "")
         for index, layer in enumerate(self.layers):
             count = layer.instructions
             table.add_row(
@@ -135,7 +142,9 @@ class Report:
             ("  weights and biases", m.flash_weight_bytes, "intaglio.json"),
             ("RAM (without stack)", m.ram_bytes, "ELF"),
             ("  arena", m.arena_bytes, "ELF"),
-            ("  arena, touched", m.arena_high_water, "painted memory"),
+            ("  input and output buffers", m.buffer_bytes, "intaglio.json"),
+            ("  other variables", m.ram_bytes - m.arena_bytes - m.buffer_bytes, "RAM less these"),
+            ("arena, touched", m.arena_high_water, "painted memory"),
             ("stack of one inference", m.stack_bytes, "the larger of these"),
             ("  written", m.stack_painted_bytes, "painted memory"),
             ("  frames, deepest calls", m.stack_static_bytes, "GCC's call graph"),
@@ -145,7 +154,8 @@ class Report:
         table.add_column("bytes", justify="right")
         table.add_column("source")
         for name, value, source in rows:
-            table.add_row(name, _number(value), source)
+            if value != 0 or not name.startswith("  "):
+                table.add_row(name, _number(value), source)
         exact = {None: "no reference to compare with", True: "equal to the reference, byte for byte"}
         outputs = exact.get(self.bit_exact, "DIFFERENT from the reference")
         if self.relative_error is not None:
@@ -195,6 +205,7 @@ def profile(
             flash_weight_bytes=sizes.flash_weight_bytes,
             ram_bytes=sizes.ram_bytes,
             arena_bytes=sizes.arena_bytes,
+            buffer_bytes=sizes.buffer_bytes,
             stack_bytes=max((n for n in (result.stack_bytes, sizes.stack_static_bytes) if n is not None), default=None),
             stack_painted_bytes=result.stack_bytes,
             stack_static_bytes=sizes.stack_static_bytes,

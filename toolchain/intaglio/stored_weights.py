@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .emit.c import layer_name
 from .graph import Graph, float_model
 from .lower.choose_encodings import PREFERENCES, best, options, ram_bytes
-from .lower.encoding_costs import CORE, counted_on
+from .lower.encoding_costs import CORE, costs, counted_on
 from .pipeline import reduced
 
 
@@ -18,6 +18,8 @@ class Way:
     encoding: str
     flash_bytes: int
     """Weights and tables, without the kernel's code."""
+    code_bytes: int
+    """The kernels' code, which all layers with this encoding share."""
     ram_bytes: int
     """By how much the arena grows."""
     instructions_estimated: int
@@ -48,6 +50,7 @@ def stored_weights(graph: Graph, core: str = CORE) -> list[StoredWeights]:
         return []
     graph = reduced(graph)
     layers, ram = options(graph, core), ram_bytes(graph)
+    code = {kernel: int(cost["code"]) for kernel, cost in costs(core).items()}
     chosen = {preference: best(layers, preference, ram, core) for preference in PREFERENCES}
     return [
         StoredWeights(
@@ -55,7 +58,8 @@ def stored_weights(graph: Graph, core: str = CORE) -> list[StoredWeights]:
             graph.tensors[layer.tensors[0]].encoding or "dense",
             tuple(
                 Way(
-                    o.encoding or "dense", o.flash_bytes, o.ram_bytes, o.instructions, tuple(sorted(o.kernels)),
+                    o.encoding or "dense", o.flash_bytes, sum(code[k] for k in o.kernels), o.ram_bytes, o.instructions,
+                    tuple(sorted(o.kernels)),
                     tuple(name for name in PREFERENCES if chosen[name][i] is o),
                 )
                 for o in layer.options

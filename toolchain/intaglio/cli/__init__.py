@@ -63,6 +63,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # boxes of rich cut options at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

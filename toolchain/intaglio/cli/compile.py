@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..boards import Board
+    from ..graph import Graph
     from ..package import Compiled
 
 
@@ -36,7 +38,6 @@ def compile_(
     A float model becomes float32 C, or integers with --calibrate.
     """
     from .. import boards, package
-    from ..graph import float_model
 
     with common.steps() as say:
         found = boards.load(board)
@@ -46,10 +47,9 @@ def compile_(
         compiled = package.compile_graph(graph, found, out, build, say, lossless, weights or package.stored_as(model))
     console = common.console()
     console.print(_sizes(compiled, found))
-    console.print(f"{out}: {_contents(compiled)}")
-    if float_model(graph):
-        remedy = "" if how else "; --calibrate gives integers"
-        console.print(f"It computes in float32 (not bit-exact across compilers){remedy}.")
+    console.print(f"{out}: {_contents(compiled)}", soft_wrap=True)
+    for remark in _remarks(graph, compiled, calibrated=how is not None):
+        console.print(remark, soft_wrap=True)
 
 
 def _sizes(compiled: Compiled, board: Board) -> Table:
@@ -63,7 +63,8 @@ def _sizes(compiled: Compiled, board: Board) -> Table:
         table.add_row("  code and tables", f"{sizes.flash_code_bytes:,}", "")
         table.add_row("  weights and biases", f"{manifest.weight_bytes:,}", "")
         table.add_row("RAM", f"{sizes.ram_bytes + sizes.stack_reserved_bytes:,}", ram)
-        table.add_row("  arena", f"{manifest.arena_bytes:,}", "")
+        for name, count in sizes.ram_parts:
+            table.add_row(f"  {name}", f"{count:,}", "")
         if sizes.stack_reserved_bytes:
             table.add_row("  reserved for the stack", f"{sizes.stack_reserved_bytes:,}", "")
     else:
@@ -72,8 +73,22 @@ def _sizes(compiled: Compiled, board: Board) -> Table:
     return table
 
 
+def _remarks(graph: Graph, compiled: Compiled, calibrated: bool) -> Iterator[str]:
+    """What a reader of the table could miss: floats, and options that changed nothing."""
+    from ..graph import float_model
+
+    manifest = compiled.manifest
+    if float_model(graph):
+        remedy = "" if calibrated else "; --calibrate gives integers"
+        yield f"It computes in float32 (not bit-exact across compilers){remedy}."
+    if manifest.lossless and sum(layer.macs for layer in manifest.layers) == graph.macs():
+        yield "--lossless removed nothing: no channel is constant, repeated or unread."
+    if manifest.weights != "dense" and not any(layer.encoding for layer in manifest.layers):
+        yield f"--weights {manifest.weights} changed nothing: no encoding of a layer's weights does better than dense."
+
+
 def _contents(compiled: Compiled) -> str:
     name = compiled.manifest.model
     kernels = sum(source.startswith("kernels/") for source in compiled.manifest.sources)
-    parts = [f"{name}.c and {name}.h", f"{kernels} kernels", "intaglio.json"]
+    parts = [f"{name}.c and {name}.h", f"{kernels} kernel{'s' * (kernels != 1)}", "intaglio.json"]
     return ", ".join([*parts, "firmware.elf"] if compiled.firmware else parts)

@@ -15,7 +15,7 @@ def compress(
     recipe: Annotated[str, typer.Option("--recipe", metavar="R.toml|NAME", help="A recipe, or one of the package's.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="The folder of the run, which it resumes.")],
     train: Annotated[
-        Path | None, typer.Option("--train", metavar="X.npz", help=r"Inputs \[n, ...] by name or `x`, and labels `y`.")
+        Path | None, typer.Option("--train", metavar="X.npz", help="Inputs [n, ...] by name or `x`, and labels `y`.")
     ] = None,
     test: Annotated[Path | None, typer.Option("--test", metavar="Y.npz", help="The same, to judge by.")] = None,
     board: Annotated[
@@ -33,7 +33,7 @@ def compress(
     Interrupted at any moment, the same command goes on where it was.
     """
     from .. import boards
-    from ..compress.recipe_report import cells, summary, to_rows
+    from ..compress.recipe_report import cells, fell, summary, to_rows
     from ..compress.recipe_run import compress as run
 
     with common.steps() as show:
@@ -57,4 +57,6 @@ def compress(
     console = common.console()
     console.print(table)
     console.print(summary(rows), soft_wrap=True)
+    if fell(rows):
+        console.print(fell(rows), soft_wrap=True)
     console.print(f"{out}: {', '.join(found.files)}", soft_wrap=True)

@@ -33,6 +33,7 @@ def inspect(
     from .. import boards
     from ..errors import DataError, UnsupportedError
     from ..package import read
+    from ..profile import SELECT
     from ..stored_weights import stored_weights
     from ..summary import summarize
 
@@ -49,9 +50,13 @@ def inspect(
         common.console().print(_encodings(summary.model, stored, core))
     else:
         out = common.console()
-        out.print(_layers(summary), "")
+        wide = out.width >= 80 + max([5, *(len(layer.name) for layer in summary.layers)])
+        out.print(_layers(summary, wide), "")
+        if not wide:
+            out.print(_names(summary), "")
         out.print(_ends(summary), "")
-        out.print(_totals(summary))
+        out.print(_totals(summary), soft_wrap=True)
+        out.print(f"{SELECT[0].upper()}{SELECT[1:]}.", soft_wrap=True)
         for note in graph.notes:
             out.print(note, soft_wrap=True, markup=False)
     if summary.problems:
@@ -61,16 +66,16 @@ def inspect(
 def _encodings(model: str, stored: list[StoredWeights], core: str) -> Table:
     from ..stored_weights import estimated_for
 
-    shared = "flash: with tables, without code, which all layers share"
+    shared = "flash: with tables; code is shared by all layers"
     caption = f"instructions: estimated for the {estimated_for(core)}; {shared}"
     table = common.table(
-        model, ("layer", "left"), ("encoding", "name"), ("flash", "right"), ("instructions", "right"),
-        ("more RAM", "right"), ("--weights", "left"), caption=caption,
+        model, ("layer", "left"), ("encoding", "name"), ("flash", "right"), ("code", "right"),
+        ("instructions", "right"), ("more RAM", "right"), ("--weights", "left"), caption=caption,
     )  # fmt: skip
     for layer in stored:
         for i, way in enumerate(layer.ways):
             table.add_row(
-                layer.name if i == 0 else "", way.encoding, f"{way.flash_bytes:,}",
+                layer.name if i == 0 else "", way.encoding, f"{way.flash_bytes:,}", f"{way.code_bytes:,}",
                 f"{way.instructions_estimated:,}", f"{way.ram_bytes:,}", ", ".join(way.chosen),
             )  # fmt: skip
     if not stored:
@@ -78,10 +83,19 @@ def _encodings(model: str, stored: list[StoredWeights], core: str) -> Table:
     return table
 
 
-def _layers(s: Summary) -> Table:
+def _names(s: Summary) -> Table:
+    table = common.table("", ("#", "right"), ("layer", "left"))
+    for i, layer in enumerate(s.layers):
+        table.add_row(str(i), layer.name)
+    return table
+
+
+def _layers(s: Summary, wide: bool) -> Table:
+    """A row a layer; its name as well where the terminal is `wide`."""
     table = common.table(
         s.model,
         ("#", "right"),
+        *([("layer", "name")] if wide else []),
         ("operator", "name"),
         ("in", "left"),
         ("out", "left"),
@@ -93,6 +107,7 @@ def _layers(s: Summary) -> Table:
     for i, layer in enumerate(s.layers):
         table.add_row(
             str(i),
+            *([layer.name] if wide else []),
             f"! {layer.op}" if layer.problems else layer.op,
             " ".join(map(common.dims, layer.inputs)),
             " ".join(map(common.dims, layer.outputs)),
@@ -122,4 +137,5 @@ def _totals(s: Summary) -> str:
         f"{len(s.layers)} operators, {s.macs:,} MACs, {s.parameters:,} parameters in {s.parameter_bytes:,} bytes, "
         f"{'float' if s.kind == 'float' else f'quantized ({s.kind})'}."
     )
-    return text + (" Compiled to float32 C; to int8 with --calibrate X.npz." if s.kind == "float" else "")
+    compiles = s.kind == "float" and not s.problems
+    return text + (" Compiled to float32 C; to int8 with --calibrate X.npz." if compiles else "")

@@ -1,14 +1,14 @@
 """The report of a recipe: accuracy and size after each step, as JSON, as Markdown and as a page with a picture.
 
-It holds no time and no path of this computer: the same run gives the same bytes.
+It holds no path of this computer and no time but the day on which the run began: the same run gives the same bytes.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ..boards import Board
@@ -16,20 +16,16 @@ from ..escape import for_html, for_markdown
 from ..stored_weights import StoredWeights, estimated_for
 from .recipe import Recipe
 from .recipe_measure import Measured
+from .recipe_picture import picture
 
 REPORTS = ("report.md", "report.html", "report.json")
 """The last one says that the run is finished."""
 Row = tuple[str, Measured]
-WIDTH, HEIGHT = 720, 380
-LEFT, RIGHT, TOP, BOTTOM = 72, 24, 24, 56
-"""Margins of the picture."""
-LABEL = 15
-"""Pixels between two labels."""
 
 
 def report(
     name: str, recipe: Recipe, rows: Sequence[Row], files: Sequence[str], no_tflite: str,
-    stored: Sequence[StoredWeights], board: Board,
+    stored: Sequence[StoredWeights], board: Board, made: Mapping[str, str],
 ) -> dict[str, bytes]:  # fmt: skip
     """The files of the report by name.
 
@@ -40,19 +36,22 @@ def report(
         no_tflite: why there is no .tflite, if so.
         stored: what each way to store the weights of each layer takes.
         board: what images were linked for.
+        made: with what, and when: names to text.
     """
     steps = [{"step": k, "do": do, **found.to_dict()} for k, (do, found) in enumerate(rows)]
     data = {
-        "model": name, "board": board.name, "recipe": recipe.to_dict(), "steps": steps,
+        "model": name, "board": board.name, "made": dict(made), "recipe": recipe.to_dict(), "steps": steps,
         "encodings": [asdict(layer) for layer in stored], "files": list(files),
     }  # fmt: skip
     notes, key = _notes(rows, no_tflite, board), ENCODINGS_NOTE.format(core=estimated_for(board.target))
-    made = (
-        _markdown(name, rows, notes, stored, key),
-        _page(name, rows, notes, stored, key),
+    begun = {"recipe": Path(recipe.where).stem, "board": board.name, **made}
+    by = ", ".join(f"{what} {said}" for what, said in begun.items())
+    texts = (
+        _markdown(name, by, rows, notes, stored, key),
+        _page(name, by, rows, notes, stored, key),
         json.dumps(data, indent=1) + "\n",
     )
-    return {file: text.encode() for file, text in zip(REPORTS, made, strict=True)}
+    return {file: text.encode() for file, text in zip(REPORTS, texts, strict=True)}
 
 
 def cells(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -70,12 +69,15 @@ def cells(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 
 ENCODINGS = "What each encoding takes"
-ENCODING_HEADINGS = ("layer", "encoding", "flash", "instructions (estimated)", "more RAM", "for")
+ENCODING_HEADINGS = ("layer", "encoding", "flash", "code, shared", "instructions (estimated)", "more RAM", "for")
 ENCODINGS_NOTE = (
-    "Flash: bytes of weights and tables, without the decoder's code, which all layers share. Instructions: of an "
-    "inference on the {core}, estimated. More RAM: by how much the arena grows. For: the preferences that choose it. "
-    "In bold: what the model has."
+    "In bold: what the model has. All layers are chosen together, and the code of a kernel counts once, however many "
+    "layers share it: so a layer may take an encoding that is not its own smallest, because another layer has paid for "
+    "the code. Flash: bytes of weights and tables. Instructions: of an inference on the {core}, estimated. More RAM: "
+    "by how much the arena grows. For: the preferences (--weights) that choose it."
 )
+FELL = 0.02
+"""A loss of accuracy that is said to be large."""
 
 
 def encoding_cells(stored: Sequence[StoredWeights]) -> list[tuple[bool, tuple[str, ...]]]:
@@ -84,8 +86,8 @@ def encoding_cells(stored: Sequence[StoredWeights]) -> list[tuple[bool, tuple[st
         (
             way.encoding == layer.encoding,
             (
-                layer.name if k == 0 else "", way.encoding, f"{way.flash_bytes:,}", f"{way.instructions_estimated:,}",
-                f"{way.ram_bytes:,}", ", ".join(way.chosen),
+                layer.name if k == 0 else "", way.encoding, f"{way.flash_bytes:,}", f"{way.code_bytes:,}",
+                f"{way.instructions_estimated:,}", f"{way.ram_bytes:,}", ", ".join(way.chosen),
             ),
         )
         for layer in stored
@@ -106,8 +108,23 @@ def summary(rows: Sequence[Row]) -> str:
     return size + "."
 
 
+def fell(rows: Sequence[Row]) -> str:
+    """What to say of a large loss of accuracy, and what to try; "" where there is none."""
+    right = [m.accuracy for _, m in rows]
+    known = [r for r in right if r is not None]
+    if len(known) != len(rows) or known[0] - known[-1] < FELL:
+        return ""
+    worst = max(range(1, len(known)), key=lambda k: known[k - 1] - known[k])
+    whole, most = 100 * (known[0] - known[-1]), 100 * (known[worst - 1] - known[worst])
+    return (
+        f"Accuracy fell by {whole:.1f} points, {most:.1f} of them at step {worst} ({rows[worst][0]}). Ask less of that "
+        "step (a lower sparsity or ratio, more entries or bits), give it more epochs or more data, or let it learn "
+        "from the model as it was (distil)."
+    )
+
+
 def _notes(rows: Sequence[Row], no_tflite: str, board: Board) -> list[str]:
-    notes = [
+    notes = [fell(rows)] * bool(fell(rows)) + [
         f"Flash: the image linked for {board.name}, weights, code and tables, in bytes. Until the step that quantizes, "
         "the model is stored dense, in float32."
     ]
@@ -115,16 +132,18 @@ def _notes(rows: Sequence[Row], no_tflite: str, board: Board) -> list[str]:
     return notes + ([f"There is no .tflite: {no_tflite}."] if no_tflite else [])
 
 
-def _markdown(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights], key: str) -> str:
+def _markdown(
+    name: str, by: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights], key: str
+) -> str:
     headings, body = cells(rows)
     lines = ["| " + " | ".join(headings) + " |", "|---:|---|" + "---:|" * (len(headings) - 2)]
     lines += ["| " + " | ".join(row) + " |" for row in body]
     table = "\n".join(lines)
     said = "\n\n".join(map(for_markdown, notes))
-    text = f"# {for_markdown(name)}, compressed\n\n{summary(rows)}\n\n{table}\n\n{said}\n"
+    text = f"# {for_markdown(name)}, compressed\n\n{for_markdown(by)}\n\n{summary(rows)}\n\n{table}\n\n{said}\n"
     if not stored:
         return text
-    lines = ["| " + " | ".join(ENCODING_HEADINGS) + " |", "|---|---|---:|---:|---:|---|"]
+    lines = ["| " + " | ".join(ENCODING_HEADINGS) + " |", "|---|---|---:|---:|---:|---:|---|"]
     for has, (layer, encoding, *numbers) in encoding_cells(stored):
         named = f"**{encoding}**" if has else encoding
         lines.append("| " + " | ".join([for_markdown(layer), named, *numbers]) + " |")
@@ -141,7 +160,7 @@ STYLE = """
 }
 body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto;
   max-width: 760px; padding: 0 1rem; }
-svg { display: block; width: 100%; height: auto; margin: 1.5rem 0; font: 12px system-ui, sans-serif; }
+svg { display: block; width: 100%; max-width: 640px; height: auto; margin: 1.5rem 0; font: 12px system-ui, sans-serif; }
 svg text { fill: var(--ink); stroke: var(--paper); stroke-width: 3; paint-order: stroke; }
 svg .faint { fill: var(--faint); }
 svg .rule { stroke: var(--rule); } svg .path { fill: none; stroke: var(--mark); stroke-width: 1.5; }
@@ -151,15 +170,26 @@ div { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid var(--rule); }
 th { color: var(--faint); font-weight: 600; } th:nth-child(2), td:nth-child(2) { text-align: left; }
-table.encodings :is(th, td):is(:nth-child(1), :nth-child(6)) { text-align: left; } tr.chosen { font-weight: 600; }
+table.encodings :is(th, td):is(:nth-child(1), :nth-child(7)) { text-align: left; } tr.chosen { font-weight: 600; }
 p.note { color: var(--faint); font-size: 13px; }
+@media (max-width: 640px) {
+  table, tbody, tr, td { display: block; } thead { display: none; } table { white-space: normal; }
+  tr { border-bottom: 1px solid var(--rule); padding: 0.5rem 0; } td:empty { display: none; }
+  td, table.encodings td:is(:nth-child(1), :nth-child(7)) { border: 0; display: flex; justify-content: space-between;
+    gap: 1rem; padding: 0.1rem 0; text-align: right; overflow-wrap: anywhere; }
+  td::before { content: attr(data-of); color: var(--faint); font-weight: 400; white-space: nowrap; }
+  td:empty { display: none; }
+}
+@media print { body { margin: 0; max-width: none; } tr, svg { break-inside: avoid; } }
 """
 
 
-def _page(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights], key: str) -> str:
+def _page(
+    name: str, by: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights], key: str
+) -> str:
     headings, body = cells(rows)
     head = "".join(f"<th>{for_html(h)}</th>" for h in headings)
-    lines = "\n".join("<tr>" + "".join(f"<td>{for_html(c)}</td>" for c in row) + "</tr>" for row in body)
+    lines = "\n".join(f"<tr>{_row(headings, row)}</tr>" for row in body)
     title = for_html(f"{name}, compressed")
     said = "\n".join(f'<p class="note">{for_html(n)}</p>' for n in notes)
     return f"""<!doctype html>
@@ -172,8 +202,9 @@ def _page(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence
 </head>
 <body>
 <h1>{title}</h1>
+<p class="note">{for_html(by)}</p>
 <p>{for_html(summary(rows))}</p>
-{_picture(rows)}
+{picture(rows)}
 <div><table>
 <thead><tr>{head}</tr></thead>
 <tbody>
@@ -187,13 +218,19 @@ def _page(name: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence
 """
 
 
+def _row(headings: Sequence[str], row: Sequence[str]) -> str:
+    """The cells of a row, each with its heading, which a narrow screen shows beside it."""
+    pairs = zip(headings, row, strict=True)
+    return "".join(f'<td data-of="{for_html(h)}">{for_html(c)}</td>' for h, c in pairs)
+
+
 def _encodings(stored: Sequence[StoredWeights], key: str) -> str:
     """The table of encodings, as HTML; nothing for a model without a choice."""
     if not stored:
         return ""
     head = "".join(f"<th>{h}</th>" for h in ENCODING_HEADINGS)
     lines = [
-        f"<tr{' class=chosen' if has else ''}>" + "".join(f"<td>{for_html(c)}</td>" for c in row) + "</tr>"
+        f"<tr{' class=chosen' if has else ''}>{_row(ENCODING_HEADINGS, row)}</tr>"
         for has, row in encoding_cells(stored)
     ]
     body = "\n".join(lines)
@@ -205,91 +242,6 @@ def _encodings(stored: Sequence[StoredWeights], key: str) -> str:
 </tbody>
 </table></div>
 <p class="note">{for_html(key)}</p>"""
-
-
-def _picture(rows: Sequence[Row]) -> str:
-    """Accuracy (or loss) over bytes, as SVG; nothing where there is neither."""
-    linked = all(m.flash_bytes is not None for _, m in rows)
-    sizes = [float((m.flash_bytes if linked else m.weight_bytes) or 1) for _, m in rows]
-    judged = [m.accuracy if m.accuracy is not None else m.loss for _, m in rows]
-    values = [v for v in judged if v is not None and math.isfinite(v)]
-    if len(values) != len(rows):
-        return ""
-    share = rows[0][1].accuracy is not None
-    low, high = _bounds(values, share)
-    least, most = math.log(min(sizes) / 1.25), math.log(max(sizes) * 1.25)
-
-    def x(size: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (math.log(size) - least) / (most - least)
-
-    def y(value: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
-
-    judged_by = "accuracy" if share else "loss"
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{judged_by} over bytes">']
-    for tick in _ticks(low, high):
-        at, said = y(tick), f"{tick:.4g}" if not share else f"{100 * tick:.4g} %"
-        parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text class="faint" x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{said}</text>')
-    for size in _decades(math.exp(least), math.exp(most)):
-        at, low_at = x(size), HEIGHT - BOTTOM
-        parts.append(f'<line class="rule" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{low_at}"/>')
-        parts.append(f'<text class="faint" x="{at:.1f}" y="{low_at + 18}" text-anchor="middle">{_bytes(size)}</text>')
-    what = "flash (weights, code and tables)" if linked else "weights in flash"
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text class="faint" x="{middle}" y="{HEIGHT - 14}" text-anchor="middle">{what}</text>')
-    parts.append(f'<text class="faint" x="{LEFT - 8}" y="{TOP - 8}" text-anchor="end">{judged_by}</text>')
-    points = [(x(s), y(v)) for s, v in zip(sizes, values, strict=True)]
-    line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-    parts.append(f'<polyline class="path" points="{line}"/>')
-    parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4.5"/>' for a, b in points]
-    for (a, b), at, (k, (do, _)) in zip(points, _label_places(points), enumerate(rows), strict=True):
-        side = "end" if a > (LEFT + WIDTH - RIGHT) / 2 else "start"
-        by = -10 if side == "end" else 10
-        if abs(at - b) > 4:
-            parts.append(f'<line class="lead" x1="{a:.1f}" y1="{b:.1f}" x2="{a + by:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text x="{a + by * 1.2:.1f}" y="{at + 4:.1f}" text-anchor="{side}">{k} {for_html(do)}</text>')
-    return "\n".join([*parts, "</svg>"])
-
-
-def _bounds(values: Sequence[float], share: bool) -> tuple[float, float]:
-    """What the axis spans: a little more than the values."""
-    low, high = min(values), max(values)
-    room = max(0.25 * (high - low), 0.005 if share else 1e-3 * max(abs(high), 1e-6))
-    return (max(low - room, 0.0), min(high + room, 1.0)) if share else (low - room, high + room)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """About five round numbers."""
-    rough = (high - low) / 5
-    unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(s * unit for s in (1, 2, 5, 10) if s * unit >= rough)
-    return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """Round sizes: 1, 2 and 5 times powers of ten, fewer where that would be many."""
-    digits = (1, 2, 5) if high / low < 300 else (1,)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [d * 10.0**p for p in powers for d in digits if low <= d * 10.0**p <= high]
-
-
-def _bytes(size: float) -> str:
-    for unit, factor in (("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:g} {unit}"
-    return f"{size:g} B"
-
-
-def _label_places(points: Sequence[tuple[float, float]]) -> list[float]:
-    """The height of each label: beside its point, or as near as those before it leave room for."""
-    placed: list[tuple[float, float]] = []
-    for x, y in points:
-        tries = sorted((y + k * LABEL for k in range(-30, 31)), key=lambda at: abs(at - y))
-        inside = [at for at in tries if TOP <= at <= HEIGHT - BOTTOM]
-        free = [at for at in inside if all(abs(at - b) >= LABEL or abs(x - a) > 140 for a, b in placed)]
-        placed.append((x, (free or inside or [y])[0]))
-    return [at for _, at in placed]
 
 
 def to_rows(steps: Sequence[Any]) -> list[Row]:

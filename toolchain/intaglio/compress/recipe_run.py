@@ -17,13 +17,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from .. import boards, graph_file, package, pipeline
+from .. import boards, graph_file, package, pipeline, version
 from ..boards import Board
 from ..emit import tflite
 from ..errors import DataError, ModelError, OutputError, UnsupportedError
@@ -41,7 +42,7 @@ from .steps.base import Context, Show, hide
 from .steps.training import LAST_GOOD, ORIGINAL
 from .tie import tied_as_given
 
-VERSION = 1
+VERSION = 2
 STATE, RUN, WRITTEN, GRAPH, MEASURED = "state", "run.json", "written.json", "graph.itg", "measured.json"
 MODEL, TFLITE = "model.itg", "model.tflite"
 FILES = (MODEL, TFLITE, *REPORTS)
@@ -135,7 +136,8 @@ def compress(
         "loss": None if loss is None else getattr(loss, "__qualname__", type(loss).__qualname__),
     }
     folder = Path(os.path.realpath(out))
-    started = _open(folder, {**identity, "threads": _thread_count() if trains else None}, restart)
+    more = {"threads": _thread_count() if trains else None, "made": _made_with(trains)}
+    started = _open(folder, {**identity, **more}, restart)
     with _threads(started["threads"]):
         results = [_measured_input(graph, folder, judged, loss, show, target)]
         for number in range(1, len(plan.steps) + 1):
@@ -145,7 +147,7 @@ def compress(
                 _numbered(show, number, len(plan.steps)), target.target, teachers,
             )  # fmt: skip
             results.append(_step(plan, number, results[-1].graph, context, judged, target))
-    return _finish(plan, results, folder, target)
+    return _finish(plan, results, folder, target, started["made"])
 
 
 # ---- one step -----------------------------------------------------------------------------------------------------
@@ -220,7 +222,7 @@ def _open(folder: Path, identity: Mapping[str, Any], restart: bool) -> dict[str,
     found = _started(path)
     _refuse_changed(folder, _written(folder))
     if found is not None and not restart:
-        other = next((k for k in identity if k != "threads" and found.get(k) != identity[k]), None)
+        other = next((k for k in identity if k not in ("threads", "made") and found.get(k) != identity[k]), None)
         if other is not None:
             said = f"is of a run with another {other}"
             remedy = "--restart starts again; or choose another folder"
@@ -254,9 +256,14 @@ def _started(path: Path) -> dict[str, Any] | None:
         or found.get("version") != VERSION
         or "recipe" not in found
         or not isinstance(found.get("threads"), int | None)
+        or not _is_text(found.get("made"))
     ):
         raise OutputError(str(path), "is no record of a run of this version", "", "Choose another folder")
     return found
+
+
+def _is_text(found: Any) -> bool:
+    return isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
 
 
 def _only_begun(folder: Path) -> bool:
@@ -317,7 +324,9 @@ def _clear(folder: Path) -> None:
         raise OutputError(str(folder), f"cannot be written ({error.strerror})", "", "Choose another place") from error
 
 
-def _finish(plan: Recipe, results: list[StepResult], folder: Path, board: Board) -> Compressed:
+def _finish(
+    plan: Recipe, results: list[StepResult], folder: Path, board: Board, made: Mapping[str, str]
+) -> Compressed:
     """Write the model and the report. Everything is there before the first file is written."""
     last = results[-1]
     contents = {MODEL: graph_file.write(last.graph)}
@@ -330,7 +339,7 @@ def _finish(plan: Recipe, results: list[StepResult], folder: Path, board: Board)
     stored: list[StoredWeights] = []
     with contextlib.suppress(UnsupportedError):
         stored = stored_weights(last.graph, board.target)
-    contents.update(report(last.graph.name, plan, rows, tuple(contents), why, stored, board))
+    contents.update(report(last.graph.name, plan, rows, tuple(contents), why, stored, board, made))
     known = _written(folder)
     hashes = {name: sorted({*known.get(name, ()), _digest(data)}) for name, data in contents.items()}
     _refuse_changed(folder, hashes)
@@ -378,6 +387,16 @@ def _teachers(plan: Recipe) -> dict[str, Graph]:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _made_with(trains: bool) -> dict[str, str]:
+    """Versions, and the day: SOURCE_DATE_EPOCH, or today."""
+    found = {"intaglio": version(), "NumPy": np.__version__}
+    if trains:
+        found["PyTorch"] = str(torch_module().__version__)
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    day = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    return {**found, "started on": day.date().isoformat()}
 
 
 def _seed(seed: int, number: int) -> int:

@@ -345,6 +345,7 @@ def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sou
             op=n.op.name,
             macs=n.op.macs(graph.ins(n), graph.outs(n)),
             line=lines.get(i),
+            encoding=next((t.encoding for t in graph.ins(n) if t is not None and t.encoding), ""),
         )
         for i, n in enumerate(graph.nodes)
     )

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError, ToolError
+from ..errors import ModelError
+from ..extras import missing
 from ..graph import Array
 from ..ops.base import Refuse
 
@@ -134,7 +135,7 @@ def _onnx() -> Any:
     try:
         import onnx
     except ImportError as e:
-        raise ToolError("ONNX", "the Python package onnx is not installed", "", "pip install 'intaglio[onnx]'") from e
+        raise missing("onnx") from e
     return onnx
 
 

@@ -14,7 +14,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import DataError, GraphError, ToolError, UnsupportedError
+from ..errors import DataError, GraphError, UnsupportedError
+from ..extras import missing
 from ..graph import Graph, verify
 from ..ops.base import Refuse
 from . import torch_aten as aten
@@ -300,5 +301,5 @@ def torch_package() -> Any:
     try:
         import torch
     except ImportError as e:
-        raise ToolError("PyTorch", "is not installed", "", "pip install 'intaglio[torch]'") from e
+        raise missing("torch") from e
     return torch

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..errors import DataError, ToolError
+from ..errors import DataError
+from ..extras import missing
 from ..graph import Array, Graph, Node
 
 Visit = Callable[[str, Any], None]
@@ -17,7 +18,7 @@ def torch_module() -> Any:
     try:
         import torch
     except ImportError as e:
-        raise ToolError("PyTorch", "is not installed", "", "pip install 'intaglio[torch]'") from e
+        raise missing("torch") from e
     return torch
 
 
