@@ -276,10 +276,11 @@ def test_digits_end_to_end(monkeypatch):
     for bits in (8, 16):
         q = post_training(graph, x_train, activation_bits=bits)
         x = as_input(x_test, q.tensors[q.inputs[0]])
-        [ints] = interpret.run(q, [x])
+        [ints] = intaglio.run(q, "host", x).values()
         right[bits] = int((ints.reshape(len(x), -1).argmax(1) == y_test).sum())
-    assert right[16] >= right[8]
-    rows, wanted = [[one[None]] for one in x[:60]], [[[e] for e in ints[:60]]]
+    assert right[16] >= right[8] - 2 and right[8] > 0.97 * len(x)
+    [ints] = interpret.run(q, [x[:60]])
+    rows, wanted = [[one[None]] for one in x[:60]], [[[e] for e in ints]]
     compare("host C", [q], [rows], wanted, host_c([q], [rows]), 0)
     compare("oracle", [q], [rows], wanted, tflm([q], [rows]), 0)
     [found] = intaglio.run(q, M4, x[:8]).values()
