@@ -48,6 +48,7 @@ from intaglio.ops.mean import Mean
 from intaglio.ops.minimum import Minimum
 from intaglio.ops.mul import Mul
 from intaglio.ops.neg import Neg
+from intaglio.ops.pack import Pack
 from intaglio.ops.pad import Pad
 from intaglio.ops.prelu import PRelu
 from intaglio.ops.quantize import Quantize
@@ -71,6 +72,7 @@ from intaglio.ops.sub import Sub
 from intaglio.ops.tanh import Tanh
 from intaglio.ops.transpose import Transpose
 from intaglio.ops.transpose_conv import TransposeConv
+from intaglio.ops.unpack import Unpack
 from intaglio.train import to_graph, to_module
 
 torch.set_num_threads(1)
@@ -119,6 +121,7 @@ CASES: dict[str, list[tuple[Op, list[tuple[int, ...]], list[tuple[int, ...]]]]] 
     "mean": [(Mean((1, 2), True), [MAP], []), (Mean((3,)), [MAP], [])],
     "minimum": [(Minimum(), [MAP, MAP], []), (Minimum(), [MAP], [(1, 1, 1, 3)])],
     "mul": [(Mul(), [MAP, MAP], []), (Mul("relu_n1_to_1"), [MAP], [(3,)])],
+    "pack": [(Pack(1), [MAP, MAP], []), (Pack(2), [(1, 6), (1, 6), (1, 6)], [])],
     "pad": [(Pad(((0, 0), (1, 0), (0, 2), (0, 0)), 0.5), [MAP], [])],
     "quantize": [(Quantize(), [MAP], [])],
     "relu": [(Relu("relu"), [MAP], []), (Relu("relu6"), [MAP], []), (Relu("relu_n1_to_1"), [MAP], [])],
@@ -131,6 +134,7 @@ CASES: dict[str, list[tuple[Op, list[tuple[int, ...]], list[tuple[int, ...]]]]] 
     "sub": [(Sub(), [MAP, MAP], []), (Sub("relu"), [MAP], [(3,)])],
     "tanh": [(Tanh(), [MAP], [])],
     "transpose": [(Transpose((0, 2, 3, 1)), [MAP], [])],
+    "unpack": [(Unpack(2, 4), [MAP], []), (Unpack(1, 3), [(1, 3)], [])],
     "transpose_conv": [(TransposeConv((9, 9), (2, 2), (1, 0)), [MAP], [(2, 3, 3, 3), (2,)])],
 }  # fmt: skip
 NOT_FLOAT = {"unsupported", "read_variable", "assign_variable", "arg_max", "conv2d_borders"}
