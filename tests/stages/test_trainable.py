@@ -70,6 +70,7 @@ from intaglio.ops.squared_difference import SquaredDifference
 from intaglio.ops.strided_slice import ALL, StridedSlice
 from intaglio.ops.sub import Sub
 from intaglio.ops.tanh import Tanh
+from intaglio.ops.tile import Tile
 from intaglio.ops.transpose import Transpose
 from intaglio.ops.transpose_conv import TransposeConv
 from intaglio.ops.unpack import Unpack
@@ -133,6 +134,7 @@ CASES: dict[str, list[tuple[Op, list[tuple[int, ...]], list[tuple[int, ...]]]]] 
     "strided_slice": [(StridedSlice((0, 4, 0, 1), (ALL, 2, ALL, 1), (1, -2, 1, 1), (3,)), [MAP], [])],
     "sub": [(Sub(), [MAP, MAP], []), (Sub("relu"), [MAP], [(3,)])],
     "tanh": [(Tanh(), [MAP], [])],
+    "tile": [(Tile((1, 2, 1, 3)), [MAP], [])],
     "transpose": [(Transpose((0, 2, 3, 1)), [MAP], [])],
     "unpack": [(Unpack(2, 4), [MAP], []), (Unpack(1, 3), [(1, 3)], [])],
     "transpose_conv": [(TransposeConv((9, 9), (2, 2), (1, 0)), [MAP], [(2, 3, 3, 3), (2,)])],

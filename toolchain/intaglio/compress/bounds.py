@@ -31,6 +31,7 @@ from ..ops.reshape import Reshape
 from ..ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from ..ops.split import Split
 from ..ops.strided_slice import StridedSlice
+from ..ops.tile import Tile
 from ..ops.transpose import Transpose
 from ..ops.transpose_conv import TransposeConv
 from ..ops.unpack import Unpack
@@ -39,7 +40,7 @@ from ..ops.weighted import output_of
 Weighted = Conv2D | DepthwiseConv2D | FullyConnected | TransposeConv
 INCREASING = (
     AveragePool2D, Concatenation, Extremum, MaxPool2D, Mean, Pack, Pad, Reshape, ResizeNearestNeighbor, Split,
-    StridedSlice, Transpose, Unpack,
+    StridedSlice, Tile, Transpose, Unpack,
 )  # fmt: skip
 """Operators that increase, or stay, in every element of every input."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,16 +21,21 @@ import tflite
 from ..errors import GraphError, ModelError, UnsupportedError
 from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, packed_size, verify
 from ..ops import by_tflite
-from ..ops.base import Refuse
+from ..ops.base import Op, Refuse
 from ..ops.packing import unpack_flat
 from ..ops.unsupported import Unsupported, unsupported
+from .onnx_fold import MAX_FOLDED
 from .reading import model_bytes
+from .tflite_dilated import READS, fuse_dilated
+from .tflite_fold import DTYPES as FOLDED_DTYPES
+from .tflite_fold import fold, folds, shape_of
 from .tflite_sparse import densify
 from .tflite_state import StateReader, initial_values, text
 
 MAX_ELEMENTS = 1 << 28
 """Largest tensor taken: 256 M elements is beyond any board, and keeps a damaged shape from asking for all memory."""
 MAX_RANK = 8
+MAX_SIGNATURES = 64
 TENSOR_BYTES, OPERATOR_BYTES = 24, 16
 """What one takes in a file at the least. Entries that share a table could make a small file take for ever."""
 MAX_SHARING = 4
@@ -52,6 +57,13 @@ TYPES = _names(tflite.TensorType)
 _DTYPE_OF = {name.upper(): name for name in DTYPES}
 _BITS_OF = {tflite.TensorType.INT4: 4, 19: 2}
 """Packed integers, by the number of their type. INT2 is newer in the schema than the `tflite` package."""
+_OF_BATCH_ONE = "convert with batch_size=1 and every other size fixed: keras.Input(shape, batch_size=1)"
+_LACKING = {
+    "WHILE": "a loop, as Keras writes an LSTM, GRU or RNN layer; no loop is supported",
+    "BATCH_MATMUL": "a product of two computed tensors, as in attention, is not supported",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "LSTM layers are not supported",
+}
+"""What to say of operators that many files have."""
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # What a tensor of another type is stood in by, so that inspect can go on; the nodes that touch it are refused.
 _STAND_IN = "int8"
@@ -76,6 +88,8 @@ class TfliteNode:
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
     operator: Any
+    open_output: bool = False
+    """Whether the file leaves sizes of the first output open (-1): they follow from the inputs, not from `outputs`."""
 
     def options(self, table: str) -> Any:
         """The options table, e.g. `Conv2DOptions`; where the file has none, one with the schema's defaults."""
@@ -99,6 +113,9 @@ class TfliteNode:
 
     def ints(self, index: int) -> tuple[int, ...]:
         """Input `index` as a flat tuple of integers."""
+        t = self.inputs[index] if index < len(self.inputs) else None
+        if t is not None and t.data is None and t.dtype in ("int32", "int64") and t.quant is None:
+            raise Refuse(f"input {index} must be a constant, but it is computed at run time; {_OF_BATCH_ONE}")
         data = self.const(index)
         if data.dtype.kind not in "iu":
             raise Refuse(f"input {index} must hold integers, but it is {data.dtype}")
@@ -184,9 +201,20 @@ class _Reader:
         """Tensors that are float16 constants in the file: weights stored small. Here they are float32 constants."""
         self.sparse: set[int] = set()
         """Tensors that are sparse constants in the file. Here they are dense."""
+        self.variable: set[int] = set()
+        """Tensors that an operator of the file keeps its state in (LSTM, SVDF)."""
+        self.open: dict[int, tuple[int, ...]] = {}
+        """Tensors with sizes that the file leaves open: their shapes, -1 for those. A batch is 1; what else is open
+        follows from the operators."""
+        self.values: dict[int, Array] = {}
+        """What was folded, whatever its type: a Graph has no bool."""
+        self.unknown: set[int] = set()
+        """Tensors whose shape cannot be known, for their operator is unsupported."""
+        self.folded_elements = 0
 
     def graph(self, name: str) -> Graph:
         sub = self.model.Subgraphs(0)
+        initial = initial_values(self, self.model)
         tensors, foreign = self.tensors(sub)
         inputs = self.indices(sub, "Inputs", len(tensors))
         outputs = self.indices(sub, "Outputs", len(tensors))
@@ -194,7 +222,11 @@ class _Reader:
             raise ModelError(self.where, "the model has no input or no output, or an absent tensor among them")
         if len(set(inputs)) != len(inputs) or any(tensors[i].is_const for i in inputs):
             raise ModelError(self.where, "an input is listed twice or is a constant")
-        states = StateReader(initial_values(self, self.model), self.where, {t.name for t in tensors})
+        for i in inputs:
+            if -1 in self.open.get(i, ())[1:]:
+                foreign[i] = f"dynamic shape {list(self.open[i])}"
+                tensors[i] = replace(tensors[i], shape=())
+        states = StateReader(initial, self.where, {t.name for t in tensors})
         nodes: list[Node] = []
         for i in range(_length(sub.OperatorsLength(), self.data, self.where, "operators", OPERATOR_BYTES)):
             with damage(self.where, f"operator {i}"):
@@ -202,17 +234,29 @@ class _Reader:
             if node is not None:
                 nodes.append(node)
         if any(tensors[i].is_const for i in inputs):
-            raise ModelError(self.where, "an input is written by a DEQUANTIZE")
+            raise ModelError(self.where, "an input is written by an operator")
         pool = {t.name: t for t in tensors} | {t.name: t for t in states.tensors()}
         # A node that touches one of these is unsupported already, and says why.
         touched = {n for node in nodes for n in (*node.inputs, *node.outputs)}
         strange = [i for i in (*inputs, *outputs) if i in foreign and tensors[i].name not in touched]
         if strange:
-            raise UnsupportedError(self.where, [f"{tensors[i].name}: it has {foreign[i]}" for i in strange])
+            raise UnsupportedError(self.where, [f"{tensors[i].name}: it has {_strange([foreign[i]])}" for i in strange])
         graph = Graph(
             identifier(name), (), pool, tuple(tensors[i].name for i in inputs), tuple(tensors[i].name for i in outputs)
         )
-        return graph.with_nodes(nodes)
+        return self.noted(fuse_dilated(graph.with_nodes(nodes)))
+
+    def noted(self, graph: Graph) -> Graph:
+        """The graph with a note where the file has further entry points, which are left out."""
+        with damage(self.where, "the signatures"):
+            count = _length(self.model.SignatureDefsLength(), self.data, self.where, "signatures")
+            found = [self.model.SignatureDefs(i) for i in range(min(count, MAX_SIGNATURES))]
+            keys = {s.SubgraphIndex(): text(s.SignatureKey(), 100) for s in reversed(found)}
+        if len(keys) < 2:
+            return graph
+        first = keys.pop(0, "the first subgraph")
+        note = f"Of the file's signatures this is {first}; left out: {', '.join(keys[k] for k in sorted(keys))}."
+        return replace(graph, notes=(*graph.notes, note))
 
     def node(
         self, i: int, operator: Any, tensors: list[Tensor], foreign: dict[int, str], states: StateReader
@@ -240,30 +284,104 @@ class _Reader:
             tuple(None if k < 0 else tensors[k] for k in ins),
             tuple(tensors[k] for k in outs),
             operator,
+            bool(outs) and outs[0] in self.open,
         )
-        strange = sorted({foreign[k] for k in (*ins, *outs) if k in foreign})
-        if builtin not in _WITH_WEIGHTS:
-            strange += sorted({f"dtype {self.packed[k]}" for k in (*ins, *outs) if k in self.packed})
-        try:
-            if builtin not in by_tflite():
-                raise Refuse("no such operator in intaglio")
-            if strange:
-                raise Refuse(f"it has tensors of {', '.join(strange)}")
-            op, kept = by_tflite()[builtin].from_tflite(view)
-            data = [view.inputs[k] if k < len(ins) else None for k in kept]
-            while data and data[-1] is None:
-                data.pop()
-            names = tuple("" if t is None else t.name for t in data)
-            found = [(tuple(s), d) for s, d in op.infer(data, view.outputs)]
-            declared = [(t.shape, t.dtype) for t in view.outputs]
-            if found != declared:
-                raise Refuse(f"its outputs are declared {declared} but its inputs and attributes give {found}")
-        except (Refuse, GraphError) as e:
-            op = Unsupported(builtin, str(e))
-            names = tuple("" if k < 0 else tensors[k].name for k in ins)
-        except (*_DAMAGE, AssertionError, ZeroDivisionError) as e:
-            raise ModelError(self.where, f"operator {i} ({builtin}) is damaged: {e or type(e).__name__}") from e
+        if self.folded(view, ins, outs, tensors, foreign):
+            return None
+        names = tuple("" if k < 0 or k in self.variable else tensors[k].name for k in ins)
+        op: Op
+        if not self.unknown.isdisjoint(ins):
+            op = Unsupported(builtin)
+        else:
+            try:
+                op, names = self.operator(view, ins, outs, tensors, foreign)
+            except (Refuse, GraphError) as e:
+                op = Unsupported(builtin, str(e))
+            except (*_DAMAGE, AssertionError, ZeroDivisionError) as e:
+                raise ModelError(self.where, f"operator {i} ({builtin}) is damaged: {e or type(e).__name__}") from e
+        if isinstance(op, Unsupported):
+            self.unknown.update(k for k in outs if -1 in self.open.get(k, ())[1:])
         return Node(node_name, op, names, tuple(tensors[k].name for k in outs))
+
+    def operator(
+        self, view: TfliteNode, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]
+    ) -> tuple[Op, tuple[str, ...]]:
+        """The operator and the names of its inputs; open shapes of its outputs become what follows. Raises Refuse and
+        GraphError for what is unsupported."""
+        strange = sorted({foreign[k] for k in (*ins, *outs) if k in foreign})
+        if view.builtin not in _WITH_WEIGHTS:
+            strange += sorted({f"dtype {self.packed[k]}" for k in (*ins, *outs) if k in self.packed})
+        reads = READS.get(view.builtin) or by_tflite().get(view.builtin)
+        if reads is None:
+            raise Refuse(self.lacking(view, strange))
+        if strange:
+            raise Refuse(f"it has tensors of {_strange(strange)}")
+        op, kept = reads.from_tflite(view)
+        data = [view.inputs[k] if k < len(ins) else None for k in kept]
+        while data and data[-1] is None:
+            data.pop()
+        found = [(tuple(s), d) for s, d in op.infer(data, view.outputs)]
+        declared = [(self.open.get(k, t.shape), t.dtype) for k, t in zip(outs, view.outputs, strict=True)]
+        if len(found) != len(declared) or not all(map(_fits, found, declared)):
+            raise Refuse(f"its outputs are declared {declared} but its inputs and attributes give {found}")
+        for k, (shape, _) in zip(outs, found, strict=True):
+            if k in self.open:
+                if math.prod(shape) > MAX_ELEMENTS:
+                    raise Refuse(f"its output has the shape {shape}; {MAX_ELEMENTS} elements at most are supported")
+                tensors[k] = replace(tensors[k], shape=shape)
+        return op, tuple("" if t is None else t.name for t in data)
+
+    def lacking(self, view: TfliteNode, strange: list[str]) -> str:
+        """Why an operator that no class reads is not supported."""
+        if view.builtin in _LACKING:
+            return _LACKING[view.builtin]
+        if any(s.startswith("dynamic") for s in strange):
+            return f"it has tensors of {_strange(strange)}"
+        plain = all(t is None or (t.dtype in ("int32", "int64") and t.quant is None) for t in view.inputs)
+        if folds(view.builtin) and plain:
+            return f"it works out a shape while the model runs; {_OF_BATCH_ONE}"
+        return "no such operator in intaglio"
+
+    def folded(
+        self, view: TfliteNode, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]
+    ) -> bool:
+        """Work an operator out here where it asks for a shape, or computes integers on constants alone."""
+        types = [TYPES.get(self.model.Subgraphs(0).Tensors(k).Type(), "") for k in outs]
+        if not outs or any(t not in FOLDED_DTYPES for t in types) or any(tensors[k].data is not None for k in outs):
+            return False
+        known = shape_of(view.builtin, view)
+        try:
+            if known is not None:
+                if ins[0] in foreign or ins[0] in self.unknown:
+                    return False
+                results = [known.astype(FOLDED_DTYPES[types[0]])]
+            else:
+                given = [self.value(k, tensors) for k in ins]
+                xs = [x for x in given if x is not None]
+                shapes = any(k in self.values or x.dtype.kind in "iub" for k, x in zip(ins, xs, strict=False))
+                if not folds(view.builtin) or len(xs) < len(given) or not shapes:
+                    return False
+                results = fold(view, xs, [FOLDED_DTYPES[t] for t in types])
+        except (Refuse, GraphError, *_DAMAGE, ArithmeticError, AssertionError):
+            return False
+        self.folded_elements += sum(r.size for r in results)
+        if self.folded_elements > MAX_FOLDED:
+            raise ModelError(self.where, "computes too much on constants", f"{MAX_FOLDED} elements in all")
+        for k, result in zip(outs, results, strict=True):
+            result.setflags(write=False)
+            self.values[k] = result
+            if result.dtype.name in DTYPES:
+                foreign.pop(k, None)
+                self.open.pop(k, None)
+                tensors[k] = Tensor(tensors[k].name, result.shape, result.dtype.name, None, result)  # type: ignore[arg-type]
+        return True
+
+    def value(self, k: int, tensors: list[Tensor]) -> Array | None:
+        """The value of a tensor that is known and no quantized one."""
+        if k in self.values or k < 0:
+            return self.values.get(k)
+        t = tensors[k]
+        return t.data if t.is_const and t.quant is None else None
 
     def densified(self, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]) -> bool:
         """Fold a DENSIFY, whose input was read as a dense constant: its output is that constant."""
@@ -306,6 +424,8 @@ class _Reader:
         """The subgraph's tensors, and by index the type of those that a Graph cannot hold."""
         tensors: list[Tensor] = []
         foreign: dict[int, str] = {}
+        for found in (self.packed, self.half, self.sparse, self.variable, self.open):
+            found.clear()
         taken: set[str] = set()
         for i in range(_length(sub.TensorsLength(), self.data, self.where, "tensors", TENSOR_BYTES)):
             with damage(self.where, f"tensor {i}"):
@@ -318,11 +438,16 @@ class _Reader:
                     self.half.add(i)
                 if raw.Sparsity() is not None:
                     self.sparse.add(i)
+                if raw.IsVariable() and not self.has_data(raw):
+                    self.variable.add(i)
                 bits = _BITS_OF.get(raw.Type(), 8) if self.has_data(raw) and raw.Quantization() is not None else 8
                 if bits < 8:
                     self.packed[i] = f"INT{bits}"
                 tensor, strange = self.tensor(raw, name, _HALF if i in self.half else None, bits)
                 tensors.append(tensor)
+                sizes = _sizes(raw, tensor)
+                if -1 in sizes and not strange:
+                    self.open[i] = sizes
                 if strange:
                     foreign[i] = strange
         return tensors, foreign
@@ -342,17 +467,18 @@ class _Reader:
         signature = [int(raw.ShapeSignature(k)) for k in range(signed)]
         if rank > MAX_RANK:
             return Tensor(name, (), _STAND_IN), f"{rank} dimensions"  # type: ignore[arg-type]
+        # A batch that is left open is 1 on a device. What else is open follows from the operators, or is refused.
         shape = tuple(int(raw.Shape(k)) for k in range(rank))
-        # A dynamic batch is 1 on a device; any other dynamic size cannot be planned for.
-        if shape and shape[0] in (-1, 0):
-            shape = (1, *shape[1:])
+        if signed == rank:
+            shape = tuple(1 if s == -1 else d for s, d in zip(signature, shape, strict=True))
+        shape = tuple(1 if d == -1 or (k == 0 and d == 0) else d for k, d in enumerate(shape))
         type_name = TYPES.get(raw.Type(), f"type {raw.Type()}")
         dtype = "float32" if stored else "int8" if bits < 8 else _DTYPE_OF.get(type_name)
         strange = ""
         if dtype is None or (type_name == "INT64" and not self.has_data(raw)):
             # 64 bits are for constants: biases of int16 layers.
             strange, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
-        elif any(d == -1 for d in signature[1:]) or any(d < 1 for d in shape):
+        elif signed not in (0, rank) or any(d < 1 for d in shape):
             strange, shape = f"dynamic shape {signature or list(shape)}", ()
         elif raw.Sparsity() is not None and not self.has_data(raw):
             strange, shape = "sparse encoding", ()
@@ -415,6 +541,7 @@ class _Reader:
         zn = _length(q.ZeroPointLength(), self.data, here, "zero points", 8)
         scale = tuple(float(v) for v in np.atleast_1d(q.ScaleAsNumpy()))
         zero = tuple(int(v) for v in np.atleast_1d(q.ZeroPointAsNumpy())) if zn else (0,) * n
+        zero = zero * n if len(zero) == 1 else zero
         if len(scale) != n or len(zero) != n:
             raise ModelError(here, f"has {n} scales and {len(zero)} zero points", "as many of each")
         if not all(math.isfinite(s) and s > 0 for s in scale):
@@ -428,8 +555,33 @@ class _Reader:
             axis = int(q.QuantizedDimension())
             dims = [int(raw.Shape(k)) for k in range(raw.ShapeLength())]
             if not 0 <= axis < len(dims) or dims[axis] != n:
-                raise ModelError(here, f"has {n} scales along dimension {axis} of {dims}")
+                # Old converters give a bias the dimension of its weights; where one alone is as long, it is meant.
+                fitting = [k for k, d in enumerate(dims) if d == n]
+                if len(fitting) != 1:
+                    raise ModelError(here, f"has {n} scales along dimension {axis} of {dims}")
+                [axis] = fitting
         return Quant(scale, zero, axis, bits)
+
+
+def _sizes(raw: Any, t: Tensor) -> tuple[int, ...]:
+    """The tensor's shape with -1 where the file leaves a size open."""
+    signed = raw.ShapeSignatureLength() == len(t.shape)
+    given = [int(raw.ShapeSignature(k) if signed else raw.Shape(k)) for k in range(len(t.shape))]
+    return tuple(-1 if g == -1 or (k == 0 and g == 0) else d for k, (g, d) in enumerate(zip(given, t.shape, strict=True)))
+
+
+def _fits(found: tuple[tuple[int, ...], str], declared: tuple[tuple[int, ...], str]) -> bool:
+    """Whether a shape and type are those that are declared, where -1 is any size."""
+    (shape, dtype), (wanted, declared_dtype) = found, declared
+    return dtype == declared_dtype and len(shape) == len(wanted) and all(
+        w in (-1, d) for w, d in zip(wanted, shape, strict=True)
+    )
+
+
+def _strange(kinds: Sequence[str]) -> str:
+    """What tensors a Graph cannot hold, and what to do where it is a shape."""
+    hint = f"; {_OF_BATCH_ONE}" if any(k.startswith("dynamic") for k in kinds) else ""
+    return ", ".join(kinds) + hint
 
 
 def identifier(name: str) -> str:

@@ -2,7 +2,7 @@
 
 A streaming model keeps its past in resource variables. A variable is known by its container and shared name; the
 subgraph that CALL_ONCE names gives initial values, which must be constants. A variable that nothing initializes is
-zero, as in TFLM.
+the real number 0: in integers its zero point, as in TFLM.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ class StateReader:
         if known is None:
             data = self.initial.get(key)
             if data is None:
-                data = np.zeros(value.shape, DTYPES[value.dtype])
+                zero = value.quant.zero_point[0] if value.quant is not None else 0
+                data = np.full(value.shape, zero, DTYPES[value.dtype])
             name = fresh(f"state:{shown(key)}", self.taken)
             known = Tensor(name, value.shape, value.dtype, value.quant, data, state=True)
             self.states[key] = known

@@ -27,7 +27,7 @@ from .simplify import simplify
 _BOUNDED = {"relu6": affine(0.0, 6.0), "relu_n1_to_1": affine(-1.0, 1.0)}
 _KEEPS = (
     "reshape", "transpose", "resize_nearest_neighbor", "pad", "concatenation", "pack", "depth_to_space",
-    "space_to_depth",
+    "space_to_depth", "tile",
 )  # fmt: skip
 """Operators whose output holds every value of their inputs."""
 _MONOTONE = ("max_pool2d", "maximum", "minimum", "relu", "reduce_max", "reduce_min")
