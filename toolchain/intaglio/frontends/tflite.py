@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import tflite
 
@@ -24,11 +23,12 @@ from ..ops import by_tflite
 from ..ops.base import Op, Refuse
 from ..ops.packing import unpack_flat
 from ..ops.unsupported import Unsupported, unsupported
-from .onnx_fold import MAX_FOLDED
 from .reading import model_bytes
 from .tflite_dilated import READS, fuse_dilated
-from .tflite_fold import DTYPES as FOLDED_DTYPES
-from .tflite_fold import fold, folds, shape_of
+from .tflite_fold import Folder, folds
+from .tflite_node import TfliteNode as TfliteNode
+from .tflite_node import names as names_of
+from .tflite_shapes import OF_BATCH_ONE, fits, sizes, strange
 from .tflite_sparse import densify
 from .tflite_state import StateReader, initial_values, text
 
@@ -47,17 +47,11 @@ MAX_BYTES = (1 << 31) - 1
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, UnicodeDecodeError)
 
 
-def _names(enum: type) -> dict[int, str]:
-    return {v: k for k, v in vars(enum).items() if isinstance(v, int)}
-
-
-BUILTINS = _names(tflite.BuiltinOperator)
-OPTIONS = _names(tflite.BuiltinOptions)
-TYPES = _names(tflite.TensorType)
+BUILTINS = names_of(tflite.BuiltinOperator)
+TYPES = names_of(tflite.TensorType)
 _DTYPE_OF = {name.upper(): name for name in DTYPES}
 _BITS_OF = {tflite.TensorType.INT4: 4, 19: 2}
 """Packed integers, by the number of their type. INT2 is newer in the schema than the `tflite` package."""
-_OF_BATCH_ONE = "convert with batch_size=1 and every other size fixed: keras.Input(shape, batch_size=1)"
 _LACKING = {
     "WHILE": "a loop, as Keras writes an LSTM, GRU or RNN layer; no loop is supported",
     "BATCH_MATMUL": "a product of two computed tensors, as in attention, is not supported",
@@ -77,66 +71,6 @@ def damage(where: str, what: str) -> Iterator[None]:
         yield
     except _DAMAGE as e:
         raise ModelError(where, f"the file is damaged: cannot read {what} ({e})", "", "Export the model again") from e
-
-
-@dataclass(frozen=True, eq=False)
-class TfliteNode:
-    """One operator of the file, as `Op.from_tflite` sees it."""
-
-    name: str
-    builtin: str
-    inputs: tuple[Tensor | None, ...]
-    outputs: tuple[Tensor, ...]
-    operator: Any
-    open_output: bool = False
-    """Whether the file leaves sizes of the first output open (-1): they follow from the inputs, not from `outputs`."""
-
-    def options(self, table: str) -> Any:
-        """The options table, e.g. `Conv2DOptions`; where the file has none, one with the schema's defaults."""
-        cls = getattr(tflite, table)
-        raw = self.operator.BuiltinOptions()
-        if raw is None or self.operator.BuiltinOptionsType() == 0:
-            return _defaults(cls)
-        found = OPTIONS.get(self.operator.BuiltinOptionsType(), "an unknown table")
-        if found != table:
-            raise Refuse(f"its options are {found}, not {table}")
-        options = cls()
-        options.Init(raw.Bytes, raw.Pos)
-        return options
-
-    def const(self, index: int) -> Array:
-        """The value of input `index`, which must be a constant of the file."""
-        t = self.inputs[index] if index < len(self.inputs) else None
-        if t is None or t.data is None:
-            raise Refuse(f"input {index} must be a constant, but it is computed at run time")
-        return t.data
-
-    def ints(self, index: int) -> tuple[int, ...]:
-        """Input `index` as a flat tuple of integers."""
-        t = self.inputs[index] if index < len(self.inputs) else None
-        if t is not None and t.data is None and t.dtype in ("int32", "int64") and t.quant is None:
-            raise Refuse(f"input {index} must be a constant, but it is computed at run time; {_OF_BATCH_ONE}")
-        data = self.const(index)
-        if data.dtype.kind not in "iu":
-            raise Refuse(f"input {index} must hold integers, but it is {data.dtype}")
-        return tuple(int(v) for v in data.ravel())
-
-    def activation(self, code: int) -> Any:
-        """A fused activation's name; raises Refuse for TANH and SIGN_BIT, which no int8 kernel fuses."""
-        names = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
-        if code not in names:
-            raise Refuse(f"its fused activation (code {code}) is not NONE, RELU, RELU_N1_TO_1 or RELU6")
-        return names[code]
-
-
-def _defaults(cls: Any) -> Any:
-    b = flatbuffers.Builder(16)
-    b.StartObject(0)
-    b.Finish(b.EndObject())
-    buf = bytes(b.Output())
-    table = cls()
-    table.Init(buf, struct.unpack_from("<I", buf)[0])
-    return table
 
 
 def load(path: Path | str) -> Graph:
@@ -195,6 +129,9 @@ class _Reader:
     def __init__(self, model: Any, data: bytes, where: str) -> None:
         self.model, self.data, self.where = model, data, where
         self.constant_bytes = self.list_entries = self.sparse_bytes = 0
+        # Of the tensors of the subgraph that is being read, by index:
+        self.types: dict[int, str] = {}
+        """TFLite's name of the type, "" for one that is unknown."""
         self.packed: dict[int, str] = {}
         """Weights of 4 or 2 bits, by index: the type that they have in the file. Here they are int8 constants."""
         self.half: set[int] = set()
@@ -206,11 +143,9 @@ class _Reader:
         self.open: dict[int, tuple[int, ...]] = {}
         """Tensors with sizes that the file leaves open: their shapes, -1 for those. A batch is 1; what else is open
         follows from the operators."""
-        self.values: dict[int, Array] = {}
-        """What was folded, whatever its type: a Graph has no bool."""
         self.unknown: set[int] = set()
         """Tensors whose shape cannot be known, for their operator is unsupported."""
-        self.folded_elements = 0
+        self.folder = Folder(where)
 
     def graph(self, name: str) -> Graph:
         sub = self.model.Subgraphs(0)
@@ -238,9 +173,9 @@ class _Reader:
         pool = {t.name: t for t in tensors} | {t.name: t for t in states.tensors()}
         # A node that touches one of these is unsupported already, and says why.
         touched = {n for node in nodes for n in (*node.inputs, *node.outputs)}
-        strange = [i for i in (*inputs, *outputs) if i in foreign and tensors[i].name not in touched]
-        if strange:
-            raise UnsupportedError(self.where, [f"{tensors[i].name}: it has {_strange([foreign[i]])}" for i in strange])
+        left = [i for i in (*inputs, *outputs) if i in foreign and tensors[i].name not in touched]
+        if left:
+            raise UnsupportedError(self.where, [f"{tensors[i].name}: it has {strange([foreign[i]])}" for i in left])
         graph = Graph(
             identifier(name), (), pool, tuple(tensors[i].name for i in inputs), tuple(tensors[i].name for i in outputs)
         )
@@ -308,21 +243,21 @@ class _Reader:
     ) -> tuple[Op, tuple[str, ...]]:
         """The operator and the names of its inputs; open shapes of its outputs become what follows. Raises Refuse and
         GraphError for what is unsupported."""
-        strange = sorted({foreign[k] for k in (*ins, *outs) if k in foreign})
+        odd = sorted({foreign[k] for k in (*ins, *outs) if k in foreign})
         if view.builtin not in _WITH_WEIGHTS:
-            strange += sorted({f"dtype {self.packed[k]}" for k in (*ins, *outs) if k in self.packed})
+            odd += sorted({f"dtype {self.packed[k]}" for k in (*ins, *outs) if k in self.packed})
         reads = READS.get(view.builtin) or by_tflite().get(view.builtin)
         if reads is None:
-            raise Refuse(self.lacking(view, strange))
-        if strange:
-            raise Refuse(f"it has tensors of {_strange(strange)}")
+            raise Refuse(self.lacking(view, odd))
+        if odd:
+            raise Refuse(f"it has tensors of {strange(odd)}")
         op, kept = reads.from_tflite(view)
         data = [view.inputs[k] if k < len(ins) else None for k in kept]
         while data and data[-1] is None:
             data.pop()
         found = [(tuple(s), d) for s, d in op.infer(data, view.outputs)]
         declared = [(self.open.get(k, t.shape), t.dtype) for k, t in zip(outs, view.outputs, strict=True)]
-        if len(found) != len(declared) or not all(map(_fits, found, declared)):
+        if len(found) != len(declared) or not all(map(fits, found, declared)):
             raise Refuse(f"its outputs are declared {declared} but its inputs and attributes give {found}")
         for k, (shape, _) in zip(outs, found, strict=True):
             if k in self.open:
@@ -331,57 +266,34 @@ class _Reader:
                 tensors[k] = replace(tensors[k], shape=shape)
         return op, tuple("" if t is None else t.name for t in data)
 
-    def lacking(self, view: TfliteNode, strange: list[str]) -> str:
+    def lacking(self, view: TfliteNode, odd: list[str]) -> str:
         """Why an operator that no class reads is not supported."""
         if view.builtin in _LACKING:
             return _LACKING[view.builtin]
-        if any(s.startswith("dynamic") for s in strange):
-            return f"it has tensors of {_strange(strange)}"
+        if any(s.startswith("dynamic shape") for s in odd):
+            return f"it has tensors of {strange(odd)}"
         plain = all(t is None or (t.dtype in ("int32", "int64") and t.quant is None) for t in view.inputs)
         if folds(view.builtin) and plain:
-            return f"it works out a shape while the model runs; {_OF_BATCH_ONE}"
+            return f"it works out a shape while the model runs; {OF_BATCH_ONE}"
         return "no such operator in intaglio"
 
     def folded(
         self, view: TfliteNode, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]
     ) -> bool:
-        """Work an operator out here where it asks for a shape, or computes integers on constants alone."""
-        types = [TYPES.get(self.model.Subgraphs(0).Tensors(k).Type(), "") for k in outs]
-        if not outs or any(t not in FOLDED_DTYPES for t in types) or any(tensors[k].data is not None for k in outs):
+        """Make the outputs of an operator constants where they do not depend on the model's input."""
+        if any(tensors[k].data is not None for k in outs):
             return False
-        known = shape_of(view.builtin, view)
-        try:
-            if known is not None:
-                if ins[0] in foreign or ins[0] in self.unknown:
-                    return False
-                results = [known.astype(FOLDED_DTYPES[types[0]])]
-            else:
-                given = [self.value(k, tensors) for k in ins]
-                xs = [x for x in given if x is not None]
-                shapes = any(k in self.values or x.dtype.kind in "iub" for k, x in zip(ins, xs, strict=False))
-                if not folds(view.builtin) or len(xs) < len(given) or not shapes:
-                    return False
-                results = fold(view, xs, [FOLDED_DTYPES[t] for t in types])
-        except (Refuse, GraphError, *_DAMAGE, ArithmeticError, AssertionError):
-            return False
-        self.folded_elements += sum(r.size for r in results)
-        if self.folded_elements > MAX_FOLDED:
-            raise ModelError(self.where, "computes too much on constants", f"{MAX_FOLDED} elements in all")
-        for k, result in zip(outs, results, strict=True):
-            result.setflags(write=False)
-            self.values[k] = result
+        types = [self.types[k] for k in outs]
+        sized = self.unknown.isdisjoint(ins) and foreign.keys().isdisjoint(ins)
+        results = self.folder.results(view, ins, types, sized)
+        for k, result in zip(outs, results or (), strict=results is not None):
+            self.folder.values[k] = result
             if result.dtype.name in DTYPES:
                 foreign.pop(k, None)
                 self.open.pop(k, None)
-                tensors[k] = Tensor(tensors[k].name, result.shape, result.dtype.name, None, result)  # type: ignore[arg-type]
-        return True
-
-    def value(self, k: int, tensors: list[Tensor]) -> Array | None:
-        """The value of a tensor that is known and no quantized one."""
-        if k in self.values or k < 0:
-            return self.values.get(k)
-        t = tensors[k]
-        return t.data if t.is_const and t.quant is None else None
+                dtype: Any = result.dtype.name
+                tensors[k] = Tensor(tensors[k].name, result.shape, dtype, None, result)
+        return results is not None
 
     def densified(self, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]) -> bool:
         """Fold a DENSIFY, whose input was read as a dense constant: its output is that constant."""
@@ -424,8 +336,8 @@ class _Reader:
         """The subgraph's tensors, and by index the type of those that a Graph cannot hold."""
         tensors: list[Tensor] = []
         foreign: dict[int, str] = {}
-        for found in (self.packed, self.half, self.sparse, self.variable, self.open):
-            found.clear()
+        for facts in (self.packed, self.half, self.sparse, self.variable, self.open, self.types):
+            facts.clear()
         taken: set[str] = set()
         for i in range(_length(sub.TensorsLength(), self.data, self.where, "tensors", TENSOR_BYTES)):
             with damage(self.where, f"tensor {i}"):
@@ -434,6 +346,7 @@ class _Reader:
                 while name in taken:
                     name = f"{name}_{i}"
                 taken.add(name)
+                self.types[i] = TYPES.get(raw.Type(), "")
                 if TYPES.get(raw.Type()) == "FLOAT16" and self.has_data(raw):
                     self.half.add(i)
                 if raw.Sparsity() is not None:
@@ -443,13 +356,12 @@ class _Reader:
                 bits = _BITS_OF.get(raw.Type(), 8) if self.has_data(raw) and raw.Quantization() is not None else 8
                 if bits < 8:
                     self.packed[i] = f"INT{bits}"
-                tensor, strange = self.tensor(raw, name, _HALF if i in self.half else None, bits)
+                tensor, odd = self.tensor(raw, name, _HALF if i in self.half else None, bits)
                 tensors.append(tensor)
-                sizes = _sizes(raw, tensor)
-                if -1 in sizes and not strange:
-                    self.open[i] = sizes
-                if strange:
-                    foreign[i] = strange
+                if odd:
+                    foreign[i] = odd
+                elif not self.has_data(raw) and -1 in (left := sizes(raw)[1]):
+                    self.open[i] = left
         return tensors, foreign
 
     def has_data(self, raw: Any) -> bool:
@@ -463,29 +375,27 @@ class _Reader:
         and `bits` below 8 are those of packed weights that become int8."""
         here = f"{self.where}, tensor {name}"
         rank = _length(raw.ShapeLength(), self.data, here, "dimensions")
-        signed = _length(raw.ShapeSignatureLength(), self.data, here, "dimensions")
-        signature = [int(raw.ShapeSignature(k)) for k in range(signed)]
+        _length(raw.ShapeSignatureLength(), self.data, here, "dimensions")
         if rank > MAX_RANK:
             return Tensor(name, (), _STAND_IN), f"{rank} dimensions"  # type: ignore[arg-type]
-        # A batch that is left open is 1 on a device. What else is open follows from the operators, or is refused.
-        shape = tuple(int(raw.Shape(k)) for k in range(rank))
-        if signed == rank:
-            shape = tuple(1 if s == -1 else d for s, d in zip(signature, shape, strict=True))
-        shape = tuple(1 if d == -1 or (k == 0 and d == 0) else d for k, d in enumerate(shape))
+        if self.has_data(raw):
+            shape, dynamic = tuple(int(raw.Shape(k)) for k in range(rank)), ""
+        else:
+            shape, _, dynamic = sizes(raw)
         type_name = TYPES.get(raw.Type(), f"type {raw.Type()}")
         dtype = "float32" if stored else "int8" if bits < 8 else _DTYPE_OF.get(type_name)
-        strange = ""
+        odd = ""
         if dtype is None or (type_name == "INT64" and not self.has_data(raw)):
             # 64 bits are for constants: biases of int16 layers.
-            strange, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
-        elif signed not in (0, rank) or any(d < 1 for d in shape):
-            strange, shape = f"dynamic shape {signature or list(shape)}", ()
+            odd, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
+        elif dynamic or any(d < 1 for d in shape):
+            odd, shape = dynamic or f"dynamic shape {list(shape)}", ()
         elif raw.Sparsity() is not None and not self.has_data(raw):
-            strange, shape = "sparse encoding", ()
+            odd, shape = "sparse encoding", ()
         elif math.prod(shape) > MAX_ELEMENTS:
             raise ModelError(here, f"has shape {list(shape)}", f"{MAX_ELEMENTS} elements at most")
-        if strange:
-            return Tensor(name, shape, dtype), strange  # type: ignore[arg-type]
+        if odd:
+            return Tensor(name, shape, dtype), odd  # type: ignore[arg-type]
         quant = self.quant(raw, here, dtype, bits)
         if raw.Sparsity() is not None and quant is not None and any(quant.zero_point):
             # What is not stored would be the number 0, which then is not the real number 0.
@@ -561,27 +471,6 @@ class _Reader:
                     raise ModelError(here, f"has {n} scales along dimension {axis} of {dims}")
                 [axis] = fitting
         return Quant(scale, zero, axis, bits)
-
-
-def _sizes(raw: Any, t: Tensor) -> tuple[int, ...]:
-    """The tensor's shape with -1 where the file leaves a size open."""
-    signed = raw.ShapeSignatureLength() == len(t.shape)
-    given = [int(raw.ShapeSignature(k) if signed else raw.Shape(k)) for k in range(len(t.shape))]
-    return tuple(-1 if g == -1 or (k == 0 and g == 0) else d for k, (g, d) in enumerate(zip(given, t.shape, strict=True)))
-
-
-def _fits(found: tuple[tuple[int, ...], str], declared: tuple[tuple[int, ...], str]) -> bool:
-    """Whether a shape and type are those that are declared, where -1 is any size."""
-    (shape, dtype), (wanted, declared_dtype) = found, declared
-    return dtype == declared_dtype and len(shape) == len(wanted) and all(
-        w in (-1, d) for w, d in zip(wanted, shape, strict=True)
-    )
-
-
-def _strange(kinds: Sequence[str]) -> str:
-    """What tensors a Graph cannot hold, and what to do where it is a shape."""
-    hint = f"; {_OF_BATCH_ONE}" if any(k.startswith("dynamic") for k in kinds) else ""
-    return ", ".join(kinds) + hint
 
 
 def identifier(name: str) -> str:

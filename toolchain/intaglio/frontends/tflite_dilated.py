@@ -1,7 +1,7 @@
 """SPACE_TO_BATCH_ND, a convolution, BATCH_TO_SPACE_ND: how TensorFlow spells a dilated convolution, read as one.
 
-Each of the block's interleaved grids becomes a sample of a batch, is convolved, and goes back to its place: so a step of
-one in the batch is a step of `block` in the image. TFLite's converter sees through it only where the batch is fixed.
+Each of the block's interleaved grids becomes a sample of a batch, is convolved, and goes back to its place: so a step
+of one in the batch is a step of `block` in the image. TFLite's converter sees through it only where the batch is fixed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..ops.reshape import Reshape
 from ..ops.unsupported import Unsupported
 
 if TYPE_CHECKING:
-    from .tflite import TfliteNode
+    from .tflite_node import TfliteNode
 
 STAYS = "it stays: only around a convolution with stride 1 is it read, as a dilated convolution"
 MAX_BLOCK = 1 << 16
@@ -30,7 +30,7 @@ Sides = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class _Batches(Op):
-    """Lives only while a file is read. `block[k]` is of dimension 1 + k; `sides[k]` what is padded there, or cropped."""
+    """Lives only while a file is read. Dimension 1 + k has `block[k]`, and `sides[k]` padded to it or cropped."""
 
     block: tuple[int, ...] = ()
     sides: Sides = ()
@@ -85,7 +85,7 @@ def fuse_dilated(graph: Graph) -> Graph:
             chain = _chain(graph, i, readers)
             nodes = _dilated(graph, [graph.nodes[k] for k in chain], tensors) if chain else None
             if nodes is not None:
-                made |= dict.fromkeys(chain, []) | {chain[-1]: nodes}
+                made |= {k: [] for k in chain} | {chain[-1]: nodes}
     found: list[Node] = []
     for i, node in enumerate(graph.nodes):
         if i in made:
@@ -164,7 +164,9 @@ def _across(batched: Sequence[int], image: Sequence[int], dims: int) -> tuple[in
         return tuple(range(dims)) if dims <= 2 else None
     if len(batched) == 3 and dims == 1:
         n, length, channels = batched
-        return {(n, 1, length, channels): (1,), (n, length, 1, channels): (0,)}.get(tuple(image))
+        if tuple(image) == (n, 1, length, channels):
+            return (1,)
+        return (0,) if tuple(image) == (n, length, 1, channels) else None
     return None
 
 

@@ -1,24 +1,27 @@
 """TFLite operators that compute on constants alone, folded with NumPy: the shape arithmetic of a batch left open.
 
-Keras converts with a batch of None unless told otherwise, and writes SHAPE, STRIDED_SLICE, PACK, GATHER, REDUCE_PROD, ...
-in front of each RESHAPE. Here the batch is 1, so SHAPE is a constant, and so is what follows from it.
+Keras converts with a batch of None unless told otherwise, and writes SHAPE, STRIDED_SLICE, PACK, GATHER, REDUCE_PROD
+in front of a RESHAPE. Here the batch is 1, so SHAPE is a constant, and so is what follows from it.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Array
+from ..errors import GraphError, ModelError
+from ..graph import Array, Tensor
 from ..ops import by_tflite
 from ..ops.base import Refuse
 from .onnx_fold import MAX_FOLDED, axis_in, limited, truncated_division
 
 if TYPE_CHECKING:
-    from .tflite import TfliteNode
+    from .tflite_node import TfliteNode
 
 Fold = Callable[["TfliteNode", list[Array]], Array]
 DTYPES = {name.upper(): np.dtype(name) for name in ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")}
@@ -71,7 +74,7 @@ def _gather(n: TfliteNode, ins: list[Array]) -> Array:
     if o.BatchDims():
         raise Refuse("it has batch dimensions")
     axis, indices = axis_in(o.Axis(), ins[0].ndim), ins[1].astype(np.int64)
-    if indices.size and not (0 <= indices.min() and indices.max() < ins[0].shape[axis]):
+    if indices.size and (indices.min() < 0 or indices.max() >= ins[0].shape[axis]):
         raise Refuse(f"it takes indices {indices.min()}..{indices.max()} of {ins[0].shape[axis]}")
     limited((*ins[0].shape[:axis], *indices.shape, *ins[0].shape[axis + 1 :]))
     return np.asarray(np.take(ins[0], indices, axis))
@@ -147,23 +150,65 @@ FOLDS: dict[str, Fold] = {
 """What computes each operator when all its inputs are known. The reader gives the result the type that is declared."""
 
 
-def shape_of(builtin: str, n: TfliteNode) -> Array | None:
-    """What SHAPE and RANK give, and None for another operator."""
-    if builtin not in ("SHAPE", "RANK") or len(n.inputs) != 1 or n.inputs[0] is None:
-        return None
-    shape = n.inputs[0].shape
-    return np.array(len(shape) if builtin == "RANK" else shape, np.int64)
+class Folder:
+    """Works out, while the operators of a file go by, those whose results do not depend on the input."""
+
+    def __init__(self, where: str) -> None:
+        self.where, self.elements = where, 0
+        self.values: dict[int, Array] = {}
+        """What is known so far, by the tensor's index and whatever its type: a Graph has no bool."""
+
+    def results(self, n: TfliteNode, ins: Sequence[int], types: Sequence[str], sized: bool) -> list[Array] | None:
+        """The values of an operator's outputs, or None where it is not folded.
+
+        Args:
+            ins: indices of its inputs, -1 for an absent one.
+            types: TFLite's names of its outputs' types, which the values get.
+            sized: whether the shapes of its inputs are known.
+        Raises: ModelError for a file whose constants would grow beyond all bounds.
+        """
+        if not types or any(t not in DTYPES for t in types):
+            return None
+        try:
+            found = self._found(n, ins, [DTYPES[t] for t in types], sized)
+        except (Refuse, GraphError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, struct.error):
+            return None  # the reader will say why, if it has to keep the operator
+        self.elements += sum(r.size for r in found or ())
+        if self.elements > MAX_FOLDED:
+            raise ModelError(self.where, "computes too much on constants", f"{MAX_FOLDED} elements in all")
+        for r in found or ():
+            r.setflags(write=False)
+        return found
+
+    def _found(
+        self, n: TfliteNode, ins: Sequence[int], dtypes: Sequence[np.dtype[Any]], sized: bool
+    ) -> list[Array] | None:
+        if n.builtin in ("SHAPE", "RANK"):
+            x = n.inputs[0] if len(n.inputs) == 1 else None
+            if x is None or not sized or len(dtypes) != 1:
+                return None
+            return [np.array(len(x.shape) if n.builtin == "RANK" else x.shape, dtypes[0])]
+        known = [self._value(k, t) for k, t in zip(ins, n.inputs, strict=True)]
+        xs = [x for x in known if x is not None]
+        if not folds(n.builtin) or len(xs) < len(known):
+            return None
+        # Floats alone are weights, which later passes fold.
+        if not any(k in self.values or x.dtype.kind in "iu" for k, x in zip(ins, xs, strict=True)):
+            return None
+        return _results(n, xs, dtypes)
+
+    def _value(self, k: int, t: Tensor | None) -> Array | None:
+        if t is None or k in self.values:
+            return self.values.get(k)
+        return t.data if t.is_const and t.quant is None else None
 
 
 def folds(builtin: str) -> bool:
+    """Whether an operator is folded when all its inputs are known."""
     return builtin in FOLDS or builtin in MOVES
 
 
-def fold(n: TfliteNode, ins: Sequence[Array], dtypes: Sequence[np.dtype[Any]]) -> list[Array]:
-    """The results of an operator whose inputs are all known, in the types that it declares for them.
-
-    Raises: Refuse, GraphError and what NumPy raises, where the operator makes no sense or would make too much.
-    """
+def _results(n: TfliteNode, ins: Sequence[Array], dtypes: Sequence[np.dtype[Any]]) -> list[Array]:
     if n.builtin in FOLDS:
         results = [FOLDS[n.builtin](n, list(ins))]
     else:
@@ -172,7 +217,7 @@ def fold(n: TfliteNode, ins: Sequence[Array], dtypes: Sequence[np.dtype[Any]]) -
         if sum(ins[k].size for k in kept) > MAX_FOLDED:
             raise Refuse(f"it would make constants of more than {MAX_FOLDED} elements")
         found = op.infer(data, n.outputs)
-        outs = [type(t)(t.name, tuple(s), t.dtype) for t, (s, _) in zip(n.outputs, found, strict=True)]
+        outs = [replace(t, shape=tuple(s)) for t, (s, _) in zip(n.outputs, found, strict=True)]
         results = op.reference([ins[k] for k in kept], data, outs)
     if len(results) != len(dtypes):
         raise Refuse(f"it has {len(dtypes)} outputs, not {len(results)}")

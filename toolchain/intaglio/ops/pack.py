@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pack(Op):
-    """inputs: any number of tensors of one shape. Input k is index k along `axis` of the output, counted from the front."""
+    """inputs: any number of tensors of one shape. Input k is index k of the output along `axis`, which counts from the
+    front."""
 
     name: ClassVar[str] = "pack"
     tflite: ClassVar[tuple[str, ...]] = ("PACK",)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unpack(Op):
-    """inputs: (x,). Output k is index k along `axis`, counted from the front; there are `count` of them, as x is long."""
+    """inputs: (x,), `count` long along `axis`, which counts from the front. Output k is index k along it."""
 
     name: ClassVar[str] = "unpack"
     tflite: ClassVar[tuple[str, ...]] = ("UNPACK",)
