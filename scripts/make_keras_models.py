@@ -5,8 +5,8 @@
 
 A file is NETWORK-BATCH-MODE.tflite. The batch is `any` (Keras's default, None) or `one` (keras.Input(batch_size=1)).
 The mode says what the converter was asked for: float, dynamic (range), float16, int8, uint8 (inputs and outputs),
-border (int8 inside, float32 outside) or int16 (16x8). Weights are drawn from a seed: the same version of TensorFlow gives
-the same files.
+border (int8 inside, float32 outside) or int16 (16x8). Weights are drawn from a seed: the same version of TensorFlow
+gives the same files.
 """
 
 from __future__ import annotations
@@ -212,6 +212,15 @@ def stacked(x):
     return kl.Concatenate()([kl.Flatten()(first), rest])
 
 
+def wide(x):
+    """Weights of more than 1,024 elements, below which the converter leaves them as floats in dynamic range."""
+    x = kl.Dense(48, activation="relu")(x)
+    x = kl.Reshape((4, 4, 3))(x)
+    x = kl.Conv2D(40, 3, activation="relu")(x)
+    x = kl.GlobalAveragePooling2D()(x)
+    return kl.Dense(30)(x)
+
+
 def two_inputs(x):
     y = kl.Input((6,), batch_size=x.shape[0], name="other")
     z = kl.Concatenate()([kl.Flatten()(x), kl.Dense(4, activation="relu")(y)])
@@ -244,6 +253,7 @@ NETWORKS: dict[str, tuple[tuple[int, ...], Build]] = {
     "patches": ((8, 8, 1), patches),
     "stacked": ((6, 3), stacked),
     "two_inputs": ((4, 3), two_inputs),
+    "wide": ((30,), wide),
 }
 FILES = {
     "flatten": "any-float any-int8 any-uint8 any-int16 any-dynamic any-float16 any-border one-int8",
@@ -270,6 +280,7 @@ FILES = {
     "normalized": "any-float any-float16",
     "patches": "any-float any-int8",
     "stacked": "any-float any-int8 any-int16",
+    "wide": "any-dynamic any-float16",
     "two_inputs": "any-float any-int8 one-uint8",
 }
 
