@@ -45,7 +45,7 @@ def _arithmetic(fn: Callable[..., Any], table: str = "") -> Fold:
         if table:
             _plain(n, table)
         limited(np.broadcast_shapes(*(i.shape for i in ins)))
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore", divide="raise"):
             return np.asarray(fn(*ins))
 
     return run
