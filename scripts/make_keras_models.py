@@ -221,6 +221,37 @@ def wide(x):
     return kl.Dense(30)(x)
 
 
+def lstm_unrolled(x):
+    """Begins with a FILL of zeros; without `unroll` it would be a WHILE."""
+    return kl.Dense(3)(kl.LSTM(4, unroll=True)(x))
+
+
+def deeplab(x):
+    """Atrous spatial pyramid pooling."""
+    x = kl.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)
+    near = kl.SeparableConv2D(3, 3, dilation_rate=2, padding="same")(x)
+    far = kl.Conv2D(3, 3, dilation_rate=3, padding="same", activation="relu")(x)
+    every = kl.Conv2D(3, 1)(kl.GlobalAveragePooling2D(keepdims=True)(x))
+    x = kl.Concatenate()([kl.Conv2D(3, 1)(x), near, far, kl.UpSampling2D(4)(every)])
+    return kl.UpSampling2D(2, interpolation="bilinear")(kl.Conv2D(2, 1)(x))
+
+
+def mobilenet(x):
+    """Inverted residuals, with the scaling of pixels in front."""
+    x = kl.Rescaling(1 / 127.5, offset=-1)(x)
+    x = kl.ZeroPadding2D(((0, 1), (0, 1)))(x)
+    x = kl.Conv2D(4, 3, strides=2, activation="relu")(x)
+    for channels, stride in ((4, 1), (6, 2)):
+        y = kl.Conv2D(8, 1, use_bias=False)(x)
+        y = kl.ReLU(6.0)(kl.BatchNormalization()(y))
+        y = kl.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False)(y)
+        y = kl.ReLU(6.0)(kl.BatchNormalization()(y))
+        y = kl.BatchNormalization()(kl.Conv2D(channels, 1, use_bias=False)(y))
+        x = kl.Add()([x, y]) if y.shape == x.shape else y
+    x = kl.Dropout(0.2)(kl.GlobalAveragePooling2D()(x))
+    return kl.Dense(3, activation="softmax")(x)
+
+
 def two_inputs(x):
     y = kl.Input((6,), batch_size=x.shape[0], name="other")
     z = kl.Concatenate()([kl.Flatten()(x), kl.Dense(4, activation="relu")(y)])
@@ -254,6 +285,9 @@ NETWORKS: dict[str, tuple[tuple[int, ...], Build]] = {
     "stacked": ((6, 3), stacked),
     "two_inputs": ((4, 3), two_inputs),
     "wide": ((30,), wide),
+    "lstm_unrolled": ((4, 3), lstm_unrolled),
+    "deeplab": ((8, 8, 3), deeplab),
+    "mobilenet": ((16, 16, 3), mobilenet),
 }
 FILES = {
     "flatten": "any-float any-int8 any-uint8 any-int16 any-dynamic any-float16 any-border one-int8",
@@ -282,6 +316,9 @@ FILES = {
     "stacked": "any-float any-int8 any-int16",
     "wide": "any-dynamic any-float16",
     "two_inputs": "any-float any-int8 one-uint8",
+    "lstm_unrolled": "any-float any-int8",
+    "deeplab": "any-float any-int8",
+    "mobilenet": "any-float any-int8 any-int16",
 }
 
 

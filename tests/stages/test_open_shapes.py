@@ -211,7 +211,7 @@ def test_a_shape_that_depends_on_data_says_how_to_convert():
     with pytest.raises(UnsupportedError, match="computed at run time; convert with batch_size=1"):
         load(f.data(reshape_to(f, "x", "n", act(None, "y", (1, 12), "int8", 0.1, 3))))
     f = File(act(None, "x", (1, 12), "int8", 0.1, 3), ints("n", 2))
-    f.op(ints("m", 2), "GATHER", "n", array(0, 1), options="GatherOptions")
+    f.op(ints("m", 2), "RANGE", "n", "n", "n", options="RangeOptions")
     with pytest.raises(UnsupportedError, match="works out a shape while the model runs; convert with batch_size=1"):
         load(f.data(reshape_to(f, "x", "m", act(None, "y", (1, 12), "int8", 0.1, 3))))
 

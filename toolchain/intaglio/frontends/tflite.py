@@ -25,7 +25,7 @@ from ..ops.packing import unpack_flat
 from ..ops.unsupported import Unsupported, unsupported
 from .reading import model_bytes
 from .tflite_dilated import READS, fuse_dilated
-from .tflite_fold import Folder, folds
+from .tflite_fold import OF_SHAPES, Folder
 from .tflite_node import TfliteNode as TfliteNode
 from .tflite_node import names as names_of
 from .tflite_shapes import OF_BATCH_ONE, fits, sizes, strange
@@ -53,7 +53,7 @@ _DTYPE_OF = {name.upper(): name for name in DTYPES}
 _BITS_OF = {tflite.TensorType.INT4: 4, 19: 2}
 """Packed integers, by the number of their type. INT2 is newer in the schema than the `tflite` package."""
 _LACKING = {
-    "WHILE": "a loop, as Keras writes an LSTM, GRU or RNN layer; no loop is supported",
+    "WHILE": "a loop, as Keras writes an LSTM, GRU or RNN layer; no loop is supported (with unroll=True there is none)",
     "BATCH_MATMUL": "a product of two computed tensors, as in attention, is not supported",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "LSTM layers are not supported",
 }
@@ -272,8 +272,7 @@ class _Reader:
             return _LACKING[view.builtin]
         if any(s.startswith("dynamic shape") for s in odd):
             return f"it has tensors of {strange(odd)}"
-        plain = all(t is None or (t.dtype in ("int32", "int64") and t.quant is None) for t in view.inputs)
-        if folds(view.builtin) and plain:
+        if view.builtin in OF_SHAPES and not all(t is None or t.is_const for t in view.inputs):
             return f"it works out a shape while the model runs; {OF_BATCH_ONE}"
         return "no such operator in intaglio"
 
@@ -292,7 +291,7 @@ class _Reader:
                 foreign.pop(k, None)
                 self.open.pop(k, None)
                 dtype: Any = result.dtype.name
-                tensors[k] = Tensor(tensors[k].name, result.shape, dtype, None, result)
+                tensors[k] = replace(tensors[k], shape=result.shape, dtype=dtype, data=result)
         return results is not None
 
     def densified(self, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]) -> bool:

@@ -31,6 +31,8 @@ MOVES = (
     "STRIDED_SLICE", "TRANSPOSE",
 )  # fmt: skip
 """Operators whose class in ops/ moves elements, of whatever type: their reference folds them."""
+OF_SHAPES = ("SHAPE", "RANK", "REDUCE_PROD", "RANGE", "FILL", "BROADCAST_ARGS")
+"""Operators that are hardly ever there but to work out a shape."""
 
 
 def _plain(n: TfliteNode, table: str) -> None:
@@ -188,24 +190,21 @@ class Folder:
             if x is None or not sized or len(dtypes) != 1:
                 return None
             return [np.array(len(x.shape) if n.builtin == "RANK" else x.shape, dtypes[0])]
-        known = [self._value(k, t) for k, t in zip(ins, n.inputs, strict=True)]
+        known = [self._value(n, k, t) for k, t in zip(ins, n.inputs, strict=True)]
         xs = [x for x in known if x is not None]
-        if not folds(n.builtin) or len(xs) < len(known):
+        if not (n.builtin in FOLDS or n.builtin in MOVES) or len(xs) < len(known):
             return None
         # Floats alone are weights, which later passes fold.
         if not any(k in self.values or x.dtype.kind in "iu" for k, x in zip(ins, xs, strict=True)):
             return None
         return _results(n, xs, dtypes)
 
-    def _value(self, k: int, t: Tensor | None) -> Array | None:
+    def _value(self, n: TfliteNode, k: int, t: Tensor | None) -> Array | None:
         if t is None or k in self.values:
             return self.values.get(k)
-        return t.data if t.is_const and t.quant is None else None
-
-
-def folds(builtin: str) -> bool:
-    """Whether an operator is folded when all its inputs are known."""
-    return builtin in FOLDS or builtin in MOVES
+        # FILL copies a value that may stand for a real number: the zeros that a recurrent layer begins with.
+        plain = t.quant is None or (n.builtin == "FILL" and t.quant == n.outputs[0].quant)
+        return t.data if t.is_const and plain else None
 
 
 def _results(n: TfliteNode, ins: Sequence[Array], dtypes: Sequence[np.dtype[Any]]) -> list[Array]:
