@@ -108,7 +108,8 @@ def drawn(graph: Graph) -> Arrays:
 
 
 def batch_matters(data: bytes) -> bool:
-    """Whether samples of a batch are told apart inside: the wheel takes an open batch as 1, and then reads past it."""
+    """Whether the wheel cannot be asked although it runs the file: it takes the batch that SPACE_TO_BATCH_ND makes as 1
+    where the file leaves it open, and pads with whatever lies in its memory."""
     model = tflite.Model.GetRootAs(data, 0)
     main = model.Subgraphs(0)
     is_open = any(-1 in signature(main.Tensors(int(k))) for k in main.InputsAsNumpy())
@@ -195,10 +196,11 @@ def report(results: list[dict[str, Any]]) -> str:
             "",
             "`off`: of integers the elements that differ from the judge's, of floats the relative error (the largest",
             "difference of an output by its largest value). The judge is the tflite-micro wheel on the file as it is.",
-            "Where the wheel cannot run the file (it lacks an operator, or takes an open batch as 1 where the batch",
-            "counts), LiteRT runs it, and `export` has the elements that differ from the wheel's on what intaglio",
-            "exports. Where weights are int8 beside floats (dynamic range), LiteRT quantizes activations too while it",
-            "runs; `export` is then the error against LiteRT on the floats that the weights stand for.",
+            "Where it cannot run the file (it lacks an operator, or needs a size that is open; its SPACE_TO_BATCH_ND",
+            "pads with what lies in memory), LiteRT runs it, and `export` has the elements that differ from the",
+            "wheel's on what intaglio exports. Where weights are int8 beside floats (dynamic range), LiteRT quantizes",
+            "activations too while it runs; `export` is then the error against LiteRT on the floats that the weights",
+            "stand for.",
             "",
             "Host and M4: elements of the C that differ from the NumPy reference; of a float model 1 would say that",
             f"the relative error is above {LIMIT:.0e}. Flash and RAM, in bytes, are the Cortex-M4's.",

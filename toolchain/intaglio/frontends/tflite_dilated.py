@@ -78,6 +78,8 @@ def fuse_dilated(graph: Graph) -> Graph:
     for i, node in enumerate(graph.nodes):
         for name in node.inputs:
             readers.setdefault(name, []).append(i)
+    for name in graph.outputs:
+        readers.setdefault(name, []).append(-1)
     tensors = dict(graph.tensors)
     made: dict[int, list[Node]] = {}
     for i, node in enumerate(graph.nodes):
@@ -99,14 +101,16 @@ def fuse_dilated(graph: Graph) -> Graph:
 
 
 def _chain(graph: Graph, first: int, readers: dict[str, list[int]]) -> list[int]:
-    """The numbers of the nodes from a SpaceToBatch to its BatchToSpace; nothing where others come between."""
+    """The numbers of the nodes from a SpaceToBatch to its BatchToSpace; nothing where others come between.
+
+    `readers` has the nodes that read a tensor, -1 for the graph's outputs."""
     chain = [first]
     convolved = False
     while True:
         [name] = graph.nodes[chain[-1]].outputs
-        if name in graph.outputs or len(readers.get(name, ())) != 1:
+        at = readers[name][0] if len(readers.get(name, ())) == 1 else -1
+        if at < 0:
             return []
-        at = readers[name][0]
         op = graph.nodes[at].op
         chain.append(at)
         if isinstance(op, BatchToSpace):

@@ -220,5 +220,7 @@ def _results(n: TfliteNode, ins: Sequence[Array], dtypes: Sequence[np.dtype[Any]
         results = op.reference([ins[k] for k in kept], data, outs)
     if len(results) != len(dtypes):
         raise Refuse(f"it has {len(dtypes)} outputs, not {len(results)}")
+    for r in results:
+        limited(np.shape(r))
     with np.errstate(all="ignore"):
         return [np.array(r, d, order="C") for r, d in zip(results, dtypes, strict=True)]
