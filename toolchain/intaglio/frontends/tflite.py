@@ -46,7 +46,6 @@ MAX_BYTES = (1 << 31) - 1
 """Largest file: a flatbuffer's offsets are signed 32-bit numbers."""
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, UnicodeDecodeError)
 
-
 BUILTINS = names_of(tflite.BuiltinOperator)
 TYPES = names_of(tflite.TensorType)
 _DTYPE_OF = {name.upper(): name for name in DTYPES}
@@ -285,14 +284,16 @@ class _Reader:
         types = [self.types[k] for k in outs]
         sized = self.unknown.isdisjoint(ins) and foreign.keys().isdisjoint(ins)
         results = self.folder.results(view, ins, types, sized)
-        for k, result in zip(outs, results or (), strict=results is not None):
+        if results is None:
+            return False
+        for k, result in zip(outs, results, strict=True):
             self.folder.values[k] = result
             if result.dtype.name in DTYPES:
                 foreign.pop(k, None)
                 self.open.pop(k, None)
                 dtype: Any = result.dtype.name
                 tensors[k] = replace(tensors[k], shape=result.shape, dtype=dtype, data=result)
-        return results is not None
+        return True
 
     def densified(self, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]) -> bool:
         """Fold a DENSIFY, whose input was read as a dense constant: its output is that constant."""
