@@ -306,7 +306,7 @@ FILES = {
     "upsampling": "any-float any-int8 one-int8",
     "padding": "any-float any-int8 any-int16",
     "time_dense": "any-float any-int8 any-int16 one-int8",
-    "time_conv": "one-float one-int8",
+    "time_conv": "any-float one-float one-int8",
     "squeeze_excite": "any-float any-int8 any-dynamic",
     "activations": "any-float any-int8 any-border",
     "permuted": "any-float any-int8",

@@ -16,9 +16,11 @@ from intaglio.errors import ModelError, UnsupportedError
 from intaglio.frontends.tflite import checked, parse
 from intaglio.graph import Graph, Node, Quant, Tensor
 from intaglio.ops.add import Add
+from intaglio.ops.assign_variable import AssignVariable
 from intaglio.ops.base import TfliteOp
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.depthwise_conv2d import DepthwiseConv2D
+from intaglio.ops.read_variable import ReadVariable
 from intaglio.ops.reshape import Reshape
 from intaglio.summary import summarize
 
@@ -516,3 +518,30 @@ def test_inspect_calls_a_refused_float_model_float(tmp_path):
     path.write_bytes(f.data(reshape_to(f, "x", "m", floats("y", 1, 3))))
     summary = summarize(package.read(path))
     assert summary.problems and summary.kind == "float"
+
+
+@pytest.mark.parametrize(("dtype", "zeros", "begins"), [
+    ("int8", (-7,), -7), ("int8", (-7, 9), -7), ("int8", (9, -7), 9), ("int8", (), 0), ("int16", (0,), 0),
+])  # fmt: skip
+def test_a_variable_without_call_once_begins_as_in_the_wheel(dtype, zeros, begins):
+    """With the zero point of what is assigned to it first, whatever that of what is read from it."""
+    f = File(act(None, "x", (1, 4), dtype, 0.5, 0))
+    f.tensors["state:v"] = Tensor("state:v", (1, 4), dtype, Quant((0.5,), (0,)), np.zeros((1, 4), dtype), True)
+    f.add(act(None, "read", (1, 4), dtype, 0.5, 3 if dtype == "int8" else 0), ReadVariable(), "state:v")
+    f.add(act(None, "y", (1, 4), dtype, 0.5, 3 if dtype == "int8" else 0), Reshape((1, 4)), "read")
+    for k, zero in enumerate(zeros):
+        f.add(act(None, f"q{k}", (1, 4), dtype, 0.5, zero), Reshape((1, 4)), "x")
+        f.nodes.append(Node(f"assign{k}", AssignVariable(), (f"q{k}", "state:v"), ()))
+
+    def change(model):
+        codes = [c.builtinCode for c in model.operatorCodes]
+        main = model.subgraphs[0]
+        main.operators = [o for o in main.operators if codes[o.opcodeIndex] != schema.BuiltinOperator.CALL_ONCE]
+
+    data = edited(f.data("y"), change)
+    graph = load(data)
+    rows = [[np.full((1, 4), k + 1, dtype)] for k in range(3)]
+    [judged] = oracle.run(data, [np.stack([r[0] for r in rows])])
+    expected = numpy_reference(graph, rows)
+    assert expected[0][0].tolist() == [[begins] * 4]
+    compare("oracle", [graph], [rows], [expected], [[[j] for j in judged]], 0)
