@@ -10,16 +10,17 @@ import test_depthwise_conv2d
 import test_fully_connected
 import test_transpose_conv
 from files import read_back
-from harness import act, check_cases, const, graph_of
+from harness import act, check_cases, compare, const, graph_of, host_c, inputs_for, numpy_reference
 
 from intaglio import pipeline
 from intaglio.emit import tflite as writer
 from intaglio.errors import GraphError, ModelError
 from intaglio.frontends.tflite import parse
-from intaglio.graph import Graph, Quant, packed_range, verify
+from intaglio.graph import Graph, Node, Quant, packed_range, verify
 from intaglio.lower.hybrid_weights import hybrid_weights
 from intaglio.manifest import FILE, Manifest
 from intaglio.ops.add import Add
+from intaglio.ops.fully_connected import FullyConnected
 from intaglio.ops.packing import pack, pack_flat, unpack_flat
 from intaglio.ops.unsupported import Unsupported
 from intaglio.plan.memory import plan
@@ -207,3 +208,20 @@ def test_weights_that_two_layers_share_count_once():
     )
     sizes = [Manifest.model_validate_json(pipeline.compile_graph(g, "host")[FILE]).weight_bytes for g in (graph, both)]
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("weights", ["dense", "size"])
+@pytest.mark.parametrize("bits", [4, 2])
+def test_packed_weights_that_are_also_an_output(bits, weights, monkeypatch):
+    """An output has a byte a value, whatever way flash holds the weights that the layer reads."""
+    rng = np.random.default_rng(bits)
+    values = rng.integers(*packed_range(bits), (12, 20), endpoint=True).astype(np.int8)
+    values[rng.random(values.shape) < 0.7] = 0
+    w = const("w", values, Quant((0.1,) * 12, (0,) * 12, 0, bits))
+    x, y = act(rng, "x", (1, 20), "int8", 0.1, 3), act(rng, "y", (1, 12), "int8", 0.2, 0)
+    node = Node("y", FullyConnected(), ("x", "w"), ("y",))
+    graph = Graph("case", (node,), {t.name: t for t in (x, w, y)}, ("x",), ("y", "w"))
+    rows = inputs_for(graph, rng, random=1)
+    compiled = pipeline.compile_graph
+    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, board: compiled(graph, board, weights=weights))
+    compare("host C", [graph], [rows], [numpy_reference(graph, rows)], host_c([graph], [rows]), 0)

@@ -23,7 +23,11 @@ from intaglio.graph import constant
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.fully_connected import FullyConnected
 from intaglio.ops.mean import Mean
+from intaglio.ops.pack import Pack
 from intaglio.ops.prelu import PRelu
+from intaglio.ops.relu import Relu
+from intaglio.ops.tile import Tile
+from intaglio.ops.unpack import Unpack
 from intaglio.quantize.post_training import post_training
 from intaglio.train import to_graph, to_module
 from intaglio.train.float_run import run_float
@@ -90,6 +94,28 @@ def test_a_removed_group_is_a_group_at_zero(name):
     every = ("makes", "reads", "beside")
     zero = silenced(graph, groups, every)
     close(outputs_of(remove_channels(zero, groups), xs), outputs_of(zero, xs), 1e-6)
+
+
+def test_steps_that_are_taken_apart_stacked_and_repeated():
+    """As TimeDistributed and UpSampling2D of Keras: UNPACK, PACK and TILE pass channels on."""
+    b = Builder(np.random.default_rng(3))
+    x = b.tensor((1, 4, 6, 3))
+    y = b.conv(x, 8)
+    rows = b.add(Unpack(1, 4), y, outputs=4)
+    y = b.add(Pack(2), *(b.add(Relu("relu"), r) for r in rows))
+    y = b.add(Tile((1, 1, 2, 1)), y)
+    out = b.conv(b.conv(y, 6), 2)
+    graph = b.graph(x, out)
+    found = dependencies(graph)
+    assert found.count == 14
+    for group in range(found.count):
+        check_removal(graph, [group])
+    # Apart along the channels, an output each: none of them can go.
+    b = Builder(np.random.default_rng(4))
+    x = b.tensor((1, 3, 4, 3))
+    apart = b.add(Unpack(3, 4), b.conv(x, 4), outputs=4)
+    graph = b.graph(x, b.add(Pack(3), *apart))
+    assert dependencies(graph).count == 0
 
 
 def test_random_graphs():

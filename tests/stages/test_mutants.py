@@ -20,6 +20,7 @@ from intaglio.frontends import tflite
 from intaglio.summary import summarize
 
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "models"
+KERAS = Path(__file__).resolve().parents[1] / "keras"
 MUTANTS = 2000
 SHARDS = 8
 """Parts that a parallel test run can take at the same time."""
@@ -133,3 +134,12 @@ def test_mutants_of_real_models(name, shard):
     if not path.is_file():
         pytest.skip("../shared/models is not there")
     run_shard(path.read_bytes(), name, shard)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dense3d-any-int8", "dilated1d-any-int8", "stacked-any-float", "lstm_unrolled-any-int8", "conv1d-any-int16"],
+)
+def test_mutants_of_open_shapes(name):
+    """Where shapes are worked out while the file is read."""
+    run_shard((KERAS / f"{name}.tflite").read_bytes(), name, 0, 800)

@@ -48,6 +48,7 @@ from intaglio.ops.mean import Mean
 from intaglio.ops.minimum import Minimum
 from intaglio.ops.mul import Mul
 from intaglio.ops.neg import Neg
+from intaglio.ops.pack import Pack
 from intaglio.ops.pad import Pad
 from intaglio.ops.prelu import PRelu
 from intaglio.ops.quantize import Quantize
@@ -69,8 +70,10 @@ from intaglio.ops.squared_difference import SquaredDifference
 from intaglio.ops.strided_slice import ALL, StridedSlice
 from intaglio.ops.sub import Sub
 from intaglio.ops.tanh import Tanh
+from intaglio.ops.tile import Tile
 from intaglio.ops.transpose import Transpose
 from intaglio.ops.transpose_conv import TransposeConv
+from intaglio.ops.unpack import Unpack
 from intaglio.train import to_graph, to_module
 
 torch.set_num_threads(1)
@@ -119,6 +122,7 @@ CASES: dict[str, list[tuple[Op, list[tuple[int, ...]], list[tuple[int, ...]]]]] 
     "mean": [(Mean((1, 2), True), [MAP], []), (Mean((3,)), [MAP], [])],
     "minimum": [(Minimum(), [MAP, MAP], []), (Minimum(), [MAP], [(1, 1, 1, 3)])],
     "mul": [(Mul(), [MAP, MAP], []), (Mul("relu_n1_to_1"), [MAP], [(3,)])],
+    "pack": [(Pack(1), [MAP, MAP], []), (Pack(2), [(1, 6), (1, 6), (1, 6)], [])],
     "pad": [(Pad(((0, 0), (1, 0), (0, 2), (0, 0)), 0.5), [MAP], [])],
     "quantize": [(Quantize(), [MAP], [])],
     "relu": [(Relu("relu"), [MAP], []), (Relu("relu6"), [MAP], []), (Relu("relu_n1_to_1"), [MAP], [])],
@@ -130,7 +134,9 @@ CASES: dict[str, list[tuple[Op, list[tuple[int, ...]], list[tuple[int, ...]]]]] 
     "strided_slice": [(StridedSlice((0, 4, 0, 1), (ALL, 2, ALL, 1), (1, -2, 1, 1), (3,)), [MAP], [])],
     "sub": [(Sub(), [MAP, MAP], []), (Sub("relu"), [MAP], [(3,)])],
     "tanh": [(Tanh(), [MAP], [])],
+    "tile": [(Tile((1, 2, 1, 3)), [MAP], [])],
     "transpose": [(Transpose((0, 2, 3, 1)), [MAP], [])],
+    "unpack": [(Unpack(2, 4), [MAP], []), (Unpack(1, 3), [(1, 3)], [])],
     "transpose_conv": [(TransposeConv((9, 9), (2, 2), (1, 0)), [MAP], [(2, 3, 3, 3), (2,)])],
 }  # fmt: skip
 NOT_FLOAT = {"unsupported", "read_variable", "assign_variable", "arg_max", "conv2d_borders"}

@@ -79,7 +79,7 @@ class Summary:
 
 def summarize(graph: Graph) -> Summary:
     """Describe a graph as a front end gives it, with or without unsupported operators."""
-    is_float = float_model(graph)
+    is_float = float_model(graph) or _meant_as_float(graph)
     counted: set[str] = set()
     layers = tuple(_layer(node, graph, is_float, counted) for node in graph.nodes)
     dtypes = {graph.tensors[n].dtype for n in (*graph.inputs, *graph.outputs)} - {"float32"}
@@ -96,6 +96,14 @@ def summarize(graph: Graph) -> Summary:
         parameter_bytes=sum(layer.parameter_bytes for layer in layers),
         contradiction=_contradiction(graph),
     )
+
+
+def _meant_as_float(graph: Graph) -> bool:
+    """Whether a model is in floats but for operators that are unsupported, whose integers are shapes and indices."""
+    if not any(isinstance(node.op, Unsupported) for node in graph.nodes):
+        return False
+    ends = {graph.tensors[n].dtype for n in (*graph.inputs, *graph.outputs)}
+    return "float32" in ends and all(t.quant is None for t in graph.tensors.values() if not t.is_const)
 
 
 def _contradiction(graph: Graph) -> str:

@@ -25,19 +25,22 @@ from ..ops.fully_connected import FullyConnected
 from ..ops.max_pool2d import MaxPool2D
 from ..ops.mean import Mean
 from ..ops.mul import Mul
+from ..ops.pack import Pack
 from ..ops.pad import Pad
 from ..ops.reshape import Reshape
 from ..ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from ..ops.split import Split
 from ..ops.strided_slice import StridedSlice
+from ..ops.tile import Tile
 from ..ops.transpose import Transpose
 from ..ops.transpose_conv import TransposeConv
+from ..ops.unpack import Unpack
 from ..ops.weighted import output_of
 
 Weighted = Conv2D | DepthwiseConv2D | FullyConnected | TransposeConv
 INCREASING = (
-    AveragePool2D, Concatenation, Extremum, MaxPool2D, Mean, Pad, Reshape, ResizeNearestNeighbor, Split, StridedSlice,
-    Transpose,
+    AveragePool2D, Concatenation, Extremum, MaxPool2D, Mean, Pack, Pad, Reshape, ResizeNearestNeighbor, Split,
+    StridedSlice, Tile, Transpose, Unpack,
 )  # fmt: skip
 """Operators that increase, or stay, in every element of every input."""
 

@@ -183,9 +183,9 @@ def _product(n: OnnxNode, ins: list[Array], opset: int) -> Array:
     return np.asarray(found, ins[0].dtype)
 
 
-def _divide(a: Array, b: Array) -> Array:
+def truncated_division(a: Array, b: Array) -> Array:
+    """a / b; of integers towards zero, as in C."""
     if a.dtype.kind in "iu":
-        # Towards zero, as in C.
         return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)), a.dtype)
     return np.asarray(a / b)
 
@@ -227,7 +227,7 @@ FOLDS: dict[str, Fold] = {
     "Add": _elementwise(np.add, 2),
     "Sub": _elementwise(np.subtract, 2),
     "Mul": _elementwise(np.multiply, 2),
-    "Div": _elementwise(_divide, 2),
+    "Div": _elementwise(truncated_division, 2),
     "Max": _elementwise(np.maximum, 2),
     "Min": _elementwise(np.minimum, 2),
     "Equal": _elementwise(np.equal, 2),

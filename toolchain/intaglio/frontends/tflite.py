@@ -10,11 +10,10 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import tflite
 
@@ -22,16 +21,22 @@ from ..errors import GraphError, ModelError, UnsupportedError
 from ..escape import for_file_name
 from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, packed_size, verify
 from ..ops import by_tflite
-from ..ops.base import Refuse
+from ..ops.base import Op, Refuse
 from ..ops.packing import unpack_flat
 from ..ops.unsupported import Unsupported, unsupported
 from .reading import model_bytes
+from .tflite_dilated import READS, fuse_dilated
+from .tflite_fold import OF_SHAPES, Folder
+from .tflite_node import TfliteNode as TfliteNode
+from .tflite_node import names as names_of
+from .tflite_shapes import OF_BATCH_ONE, fits, sizes, strange
 from .tflite_sparse import densify
 from .tflite_state import StateReader, initial_values, text
 
 MAX_ELEMENTS = 1 << 28
 """Largest tensor taken: 256 M elements is beyond any board, and keeps a damaged shape from asking for all memory."""
 MAX_RANK = 8
+MAX_SIGNATURES = 64
 TENSOR_BYTES, OPERATOR_BYTES = 24, 16
 """What one takes in a file at the least. Entries that share a table could make a small file take for ever."""
 MAX_SHARING = 4
@@ -42,17 +47,17 @@ MAX_BYTES = (1 << 31) - 1
 """Largest file: a flatbuffer's offsets are signed 32-bit numbers."""
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, UnicodeDecodeError)
 
-
-def _names(enum: type) -> dict[int, str]:
-    return {v: k for k, v in vars(enum).items() if isinstance(v, int)}
-
-
-BUILTINS = _names(tflite.BuiltinOperator)
-OPTIONS = _names(tflite.BuiltinOptions)
-TYPES = _names(tflite.TensorType)
+BUILTINS = names_of(tflite.BuiltinOperator)
+TYPES = names_of(tflite.TensorType)
 _DTYPE_OF = {name.upper(): name for name in DTYPES}
 _BITS_OF = {tflite.TensorType.INT4: 4, 19: 2}
 """Packed integers, by the number of their type. INT2 is newer in the schema than the `tflite` package."""
+_LACKING = {
+    "WHILE": "a loop, as Keras writes an LSTM, GRU or RNN layer; no loop is supported (with unroll=True there is none)",
+    "BATCH_MATMUL": "a product of two computed tensors, as in attention, is not supported",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "LSTM layers are not supported",
+}
+"""What to say of operators that many files have."""
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # What a tensor of another type is stood in by, so that inspect can go on; the nodes that touch it are refused.
 _STAND_IN = "int8"
@@ -66,61 +71,6 @@ def damage(where: str, what: str) -> Iterator[None]:
         yield
     except _DAMAGE as e:
         raise ModelError(where, f"the file is damaged: cannot read {what} ({e})", "", "Export the model again") from e
-
-
-@dataclass(frozen=True, eq=False)
-class TfliteNode:
-    """One operator of the file, as `Op.from_tflite` sees it."""
-
-    name: str
-    builtin: str
-    inputs: tuple[Tensor | None, ...]
-    outputs: tuple[Tensor, ...]
-    operator: Any
-
-    def options(self, table: str) -> Any:
-        """The options table, e.g. `Conv2DOptions`; where the file has none, one with the schema's defaults."""
-        cls = getattr(tflite, table)
-        raw = self.operator.BuiltinOptions()
-        if raw is None or self.operator.BuiltinOptionsType() == 0:
-            return _defaults(cls)
-        found = OPTIONS.get(self.operator.BuiltinOptionsType(), "an unknown table")
-        if found != table:
-            raise Refuse(f"its options are {found}, not {table}")
-        options = cls()
-        options.Init(raw.Bytes, raw.Pos)
-        return options
-
-    def const(self, index: int) -> Array:
-        """The value of input `index`, which must be a constant of the file."""
-        t = self.inputs[index] if index < len(self.inputs) else None
-        if t is None or t.data is None:
-            raise Refuse(f"input {index} must be a constant, but it is computed at run time")
-        return t.data
-
-    def ints(self, index: int) -> tuple[int, ...]:
-        """Input `index` as a flat tuple of integers."""
-        data = self.const(index)
-        if data.dtype.kind not in "iu":
-            raise Refuse(f"input {index} must hold integers, but it is {data.dtype}")
-        return tuple(int(v) for v in data.ravel())
-
-    def activation(self, code: int) -> Any:
-        """A fused activation's name; raises Refuse for TANH and SIGN_BIT, which no int8 kernel fuses."""
-        names = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
-        if code not in names:
-            raise Refuse(f"its fused activation (code {code}) is not NONE, RELU, RELU_N1_TO_1 or RELU6")
-        return names[code]
-
-
-def _defaults(cls: Any) -> Any:
-    b = flatbuffers.Builder(16)
-    b.StartObject(0)
-    b.Finish(b.EndObject())
-    buf = bytes(b.Output())
-    table = cls()
-    table.Init(buf, struct.unpack_from("<I", buf)[0])
-    return table
 
 
 def load(path: Path | str) -> Graph:
@@ -179,15 +129,27 @@ class _Reader:
     def __init__(self, model: Any, data: bytes, where: str) -> None:
         self.model, self.data, self.where = model, data, where
         self.constant_bytes = self.list_entries = self.sparse_bytes = 0
+        # Of the tensors of the subgraph that is being read, by index:
+        self.types: dict[int, str] = {}
+        """TFLite's name of the type, "" for one that is unknown."""
         self.packed: dict[int, str] = {}
         """Weights of 4 or 2 bits, by index: the type that they have in the file. Here they are int8 constants."""
         self.half: set[int] = set()
         """Tensors that are float16 constants in the file: weights stored small. Here they are float32 constants."""
         self.sparse: set[int] = set()
         """Tensors that are sparse constants in the file. Here they are dense."""
+        self.variable: set[int] = set()
+        """Tensors that an operator of the file keeps its state in (LSTM, SVDF)."""
+        self.open: dict[int, tuple[int, ...]] = {}
+        """Tensors with sizes that the file leaves open: their shapes, -1 for those. A batch is 1; what else is open
+        follows from the operators."""
+        self.unknown: set[int] = set()
+        """Tensors whose shape cannot be known, for their operator is unsupported."""
+        self.folder = Folder(where)
 
     def graph(self, name: str) -> Graph:
         sub = self.model.Subgraphs(0)
+        initial = initial_values(self, self.model)
         tensors, foreign = self.tensors(sub)
         inputs = self.indices(sub, "Inputs", len(tensors))
         outputs = self.indices(sub, "Outputs", len(tensors))
@@ -195,7 +157,11 @@ class _Reader:
             raise ModelError(self.where, "the model has no input or no output, or an absent tensor among them")
         if len(set(inputs)) != len(inputs) or any(tensors[i].is_const for i in inputs):
             raise ModelError(self.where, "an input is listed twice or is a constant")
-        states = StateReader(initial_values(self, self.model), self.where, {t.name for t in tensors})
+        for i in inputs:
+            if -1 in self.open.get(i, ())[1:]:
+                foreign[i] = f"dynamic shape {list(self.open[i])}"
+                tensors[i] = replace(tensors[i], shape=())
+        states = StateReader(initial, self.where, {t.name for t in tensors})
         nodes: list[Node] = []
         for i in range(_length(sub.OperatorsLength(), self.data, self.where, "operators", OPERATOR_BYTES)):
             with damage(self.where, f"operator {i}"):
@@ -203,17 +169,29 @@ class _Reader:
             if node is not None:
                 nodes.append(node)
         if any(tensors[i].is_const for i in inputs):
-            raise ModelError(self.where, "an input is written by a DEQUANTIZE")
+            raise ModelError(self.where, "an input is written by an operator")
         pool = {t.name: t for t in tensors} | {t.name: t for t in states.tensors()}
         # A node that touches one of these is unsupported already, and says why.
         touched = {n for node in nodes for n in (*node.inputs, *node.outputs)}
-        strange = [i for i in (*inputs, *outputs) if i in foreign and tensors[i].name not in touched]
-        if strange:
-            raise UnsupportedError(self.where, [f"{tensors[i].name}: it has {foreign[i]}" for i in strange])
+        left = [i for i in (*inputs, *outputs) if i in foreign and tensors[i].name not in touched]
+        if left:
+            raise UnsupportedError(self.where, [f"{tensors[i].name}: it has {strange([foreign[i]])}" for i in left])
         graph = Graph(
             identifier(name), (), pool, tuple(tensors[i].name for i in inputs), tuple(tensors[i].name for i in outputs)
         )
-        return graph.with_nodes(nodes)
+        return self.noted(fuse_dilated(graph.with_nodes(nodes)))
+
+    def noted(self, graph: Graph) -> Graph:
+        """The graph with a note where the file has further entry points, which are left out."""
+        with damage(self.where, "the signatures"):
+            count = _length(self.model.SignatureDefsLength(), self.data, self.where, "signatures")
+            found = [self.model.SignatureDefs(i) for i in range(min(count, MAX_SIGNATURES))]
+            keys = {s.SubgraphIndex(): text(s.SignatureKey(), 100) for s in reversed(found)}
+        if len(keys) < 2:
+            return graph
+        first = keys.pop(0, "the first subgraph")
+        note = f"Of the file's signatures this is {first}; left out: {', '.join(keys[k] for k in sorted(keys))}."
+        return replace(graph, notes=(*graph.notes, note))
 
     def node(
         self, i: int, operator: Any, tensors: list[Tensor], foreign: dict[int, str], states: StateReader
@@ -241,30 +219,82 @@ class _Reader:
             tuple(None if k < 0 else tensors[k] for k in ins),
             tuple(tensors[k] for k in outs),
             operator,
+            bool(outs) and outs[0] in self.open,
         )
-        strange = sorted({foreign[k] for k in (*ins, *outs) if k in foreign})
-        if builtin not in _WITH_WEIGHTS:
-            strange += sorted({f"dtype {self.packed[k]}" for k in (*ins, *outs) if k in self.packed})
-        try:
-            if builtin not in by_tflite():
-                raise Refuse("no such operator in intaglio")
-            if strange:
-                raise Refuse(f"it has tensors of {', '.join(strange)}")
-            op, kept = by_tflite()[builtin].from_tflite(view)
-            data = [view.inputs[k] if k < len(ins) else None for k in kept]
-            while data and data[-1] is None:
-                data.pop()
-            names = tuple("" if t is None else t.name for t in data)
-            found = [(tuple(s), d) for s, d in op.infer(data, view.outputs)]
-            declared = [(t.shape, t.dtype) for t in view.outputs]
-            if found != declared:
-                raise Refuse(f"its outputs are declared {declared} but its inputs and attributes give {found}")
-        except (Refuse, GraphError) as e:
-            op = Unsupported(builtin, str(e))
-            names = tuple("" if k < 0 else tensors[k].name for k in ins)
-        except (*_DAMAGE, AssertionError, ZeroDivisionError) as e:
-            raise ModelError(self.where, f"operator {i} ({builtin}) is damaged: {e or type(e).__name__}") from e
+        if self.folded(view, ins, outs, tensors, foreign):
+            return None
+        names = tuple("" if k < 0 or k in self.variable else tensors[k].name for k in ins)
+        op: Op
+        if not self.unknown.isdisjoint(ins):
+            op = Unsupported(builtin)
+        else:
+            try:
+                op, names = self.operator(view, ins, outs, tensors, foreign)
+            except (Refuse, GraphError) as e:
+                op = Unsupported(builtin, str(e))
+            except (*_DAMAGE, AssertionError, ZeroDivisionError) as e:
+                raise ModelError(self.where, f"operator {i} ({builtin}) is damaged: {e or type(e).__name__}") from e
+        if isinstance(op, Unsupported):
+            self.unknown.update(k for k in outs if -1 in self.open.get(k, ())[1:])
         return Node(node_name, op, names, tuple(tensors[k].name for k in outs))
+
+    def operator(
+        self, view: TfliteNode, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]
+    ) -> tuple[Op, tuple[str, ...]]:
+        """The operator and the names of its inputs; open shapes of its outputs become what follows. Raises Refuse and
+        GraphError for what is unsupported."""
+        odd = sorted({foreign[k] for k in (*ins, *outs) if k in foreign})
+        if view.builtin not in _WITH_WEIGHTS:
+            odd += sorted({f"dtype {self.packed[k]}" for k in (*ins, *outs) if k in self.packed})
+        reads = READS.get(view.builtin) or by_tflite().get(view.builtin)
+        if reads is None:
+            raise Refuse(self.lacking(view, odd))
+        if odd:
+            raise Refuse(f"it has tensors of {strange(odd)}")
+        op, kept = reads.from_tflite(view)
+        data = [view.inputs[k] if k < len(ins) else None for k in kept]
+        while data and data[-1] is None:
+            data.pop()
+        found = [(tuple(s), d) for s, d in op.infer(data, view.outputs)]
+        declared = [(self.open.get(k, t.shape), t.dtype) for k, t in zip(outs, view.outputs, strict=True)]
+        if len(found) != len(declared) or not all(map(fits, found, declared)):
+            raise Refuse(f"its outputs are declared {declared} but its inputs and attributes give {found}")
+        for k, (shape, _) in zip(outs, found, strict=True):
+            if k in self.open:
+                if math.prod(shape) > MAX_ELEMENTS:
+                    raise Refuse(f"its output has the shape {shape}; {MAX_ELEMENTS} elements at most are supported")
+                tensors[k] = replace(tensors[k], shape=shape)
+        return op, tuple("" if t is None else t.name for t in data)
+
+    def lacking(self, view: TfliteNode, odd: list[str]) -> str:
+        """Why an operator that no class reads is not supported."""
+        if view.builtin in _LACKING:
+            return _LACKING[view.builtin]
+        if any(s.startswith("dynamic shape") for s in odd):
+            return f"it has tensors of {strange(odd)}"
+        if view.builtin in OF_SHAPES and not all(t is None or t.is_const for t in view.inputs):
+            return f"it works out a shape while the model runs; {OF_BATCH_ONE}"
+        return "no such operator in intaglio"
+
+    def folded(
+        self, view: TfliteNode, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]
+    ) -> bool:
+        """Make the outputs of an operator constants where they do not depend on the model's input."""
+        if any(tensors[k].data is not None for k in outs):
+            return False
+        types = [self.types[k] for k in outs]
+        sized = self.unknown.isdisjoint(ins) and foreign.keys().isdisjoint(ins)
+        results = self.folder.results(view, ins, types, sized)
+        if results is None:
+            return False
+        for k, result in zip(outs, results, strict=True):
+            self.folder.values[k] = result
+            if result.dtype.name in DTYPES:
+                foreign.pop(k, None)
+                self.open.pop(k, None)
+                dtype: Any = result.dtype.name
+                tensors[k] = replace(tensors[k], shape=result.shape, dtype=dtype, data=result)
+        return True
 
     def densified(self, ins: list[int], outs: list[int], tensors: list[Tensor], foreign: dict[int, str]) -> bool:
         """Fold a DENSIFY, whose input was read as a dense constant: its output is that constant."""
@@ -307,6 +337,8 @@ class _Reader:
         """The subgraph's tensors, and by index the type of those that a Graph cannot hold."""
         tensors: list[Tensor] = []
         foreign: dict[int, str] = {}
+        for facts in (self.packed, self.half, self.sparse, self.variable, self.open, self.types):
+            facts.clear()
         taken: set[str] = set()
         for i in range(_length(sub.TensorsLength(), self.data, self.where, "tensors", TENSOR_BYTES)):
             with damage(self.where, f"tensor {i}"):
@@ -315,17 +347,22 @@ class _Reader:
                 while name in taken:
                     name = f"{name}_{i}"
                 taken.add(name)
+                self.types[i] = TYPES.get(raw.Type(), "")
                 if TYPES.get(raw.Type()) == "FLOAT16" and self.has_data(raw):
                     self.half.add(i)
                 if raw.Sparsity() is not None:
                     self.sparse.add(i)
+                if raw.IsVariable() and not self.has_data(raw):
+                    self.variable.add(i)
                 bits = _BITS_OF.get(raw.Type(), 8) if self.has_data(raw) and raw.Quantization() is not None else 8
                 if bits < 8:
                     self.packed[i] = f"INT{bits}"
-                tensor, strange = self.tensor(raw, name, _HALF if i in self.half else None, bits)
+                tensor, odd = self.tensor(raw, name, _HALF if i in self.half else None, bits)
                 tensors.append(tensor)
-                if strange:
-                    foreign[i] = strange
+                if odd:
+                    foreign[i] = odd
+                elif not self.has_data(raw) and -1 in (left := sizes(raw)[1]):
+                    self.open[i] = left
         return tensors, foreign
 
     def has_data(self, raw: Any) -> bool:
@@ -339,28 +376,27 @@ class _Reader:
         and `bits` below 8 are those of packed weights that become int8."""
         here = f"{self.where}, tensor {name}"
         rank = _length(raw.ShapeLength(), self.data, here, "dimensions")
-        signed = _length(raw.ShapeSignatureLength(), self.data, here, "dimensions")
-        signature = [int(raw.ShapeSignature(k)) for k in range(signed)]
+        _length(raw.ShapeSignatureLength(), self.data, here, "dimensions")
         if rank > MAX_RANK:
             return Tensor(name, (), _STAND_IN), f"{rank} dimensions"  # type: ignore[arg-type]
-        shape = tuple(int(raw.Shape(k)) for k in range(rank))
-        # A dynamic batch is 1 on a device; any other dynamic size cannot be planned for.
-        if shape and shape[0] in (-1, 0):
-            shape = (1, *shape[1:])
+        if self.has_data(raw):
+            shape, dynamic = tuple(int(raw.Shape(k)) for k in range(rank)), ""
+        else:
+            shape, _, dynamic = sizes(raw)
         type_name = TYPES.get(raw.Type(), f"type {raw.Type()}")
         dtype = "float32" if stored else "int8" if bits < 8 else _DTYPE_OF.get(type_name)
-        strange = ""
+        odd = ""
         if dtype is None or (type_name == "INT64" and not self.has_data(raw)):
             # 64 bits are for constants: biases of int16 layers.
-            strange, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
-        elif any(d == -1 for d in signature[1:]) or any(d < 1 for d in shape):
-            strange, shape = f"dynamic shape {signature or list(shape)}", ()
+            odd, dtype, shape = f"dtype {type_name}", _STAND_IN, ()
+        elif dynamic or any(d < 1 for d in shape):
+            odd, shape = dynamic or f"dynamic shape {list(shape)}", ()
         elif raw.Sparsity() is not None and not self.has_data(raw):
-            strange, shape = "sparse encoding", ()
+            odd, shape = "sparse encoding", ()
         elif math.prod(shape) > MAX_ELEMENTS:
             raise ModelError(here, f"has shape {list(shape)}", f"{MAX_ELEMENTS} elements at most")
-        if strange:
-            return Tensor(name, shape, dtype), strange  # type: ignore[arg-type]
+        if odd:
+            return Tensor(name, shape, dtype), odd  # type: ignore[arg-type]
         quant = self.quant(raw, here, dtype, bits)
         if raw.Sparsity() is not None and quant is not None and any(quant.zero_point):
             # What is not stored would be the number 0, which then is not the real number 0.
@@ -416,6 +452,7 @@ class _Reader:
         zn = _length(q.ZeroPointLength(), self.data, here, "zero points", 8)
         scale = tuple(float(v) for v in np.atleast_1d(q.ScaleAsNumpy()))
         zero = tuple(int(v) for v in np.atleast_1d(q.ZeroPointAsNumpy())) if zn else (0,) * n
+        zero = zero * n if len(zero) == 1 else zero
         if len(scale) != n or len(zero) != n:
             raise ModelError(here, f"has {n} scales and {len(zero)} zero points", "as many of each")
         if not all(math.isfinite(s) and s > 0 for s in scale):
@@ -429,7 +466,11 @@ class _Reader:
             axis = int(q.QuantizedDimension())
             dims = [int(raw.Shape(k)) for k in range(raw.ShapeLength())]
             if not 0 <= axis < len(dims) or dims[axis] != n:
-                raise ModelError(here, f"has {n} scales along dimension {axis} of {dims}")
+                # Old converters give a bias the dimension of its weights; where one alone is as long, it is meant.
+                fitting = [k for k, d in enumerate(dims) if d == n]
+                if len(fitting) != 1:
+                    raise ModelError(here, f"has {n} scales along dimension {axis} of {dims}")
+                [axis] = fitting
         return Quant(scale, zero, axis, bits)
 
 

@@ -1,13 +1,13 @@
 """Resource variables of a .tflite (VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE, CALL_ONCE) -> state tensors of a Graph.
 
 A streaming model keeps its past in resource variables. A variable is known by its container and shared name; the
-subgraph that CALL_ONCE names gives initial values, which must be constants. A variable that nothing initializes is
-zero, as in TFLM.
+subgraph that CALL_ONCE names gives initial values, which must be constants. A variable that nothing initializes
+begins, as in TFLM, with the zero point of the value that is assigned to it first, or with 0.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,6 +104,7 @@ class StateReader:
         self.initial, self.where, self.taken = initial, where, taken
         self.handles: dict[int, Key] = {}
         self.states: dict[Key, Tensor] = {}
+        self.assigned: set[Key] = set()
 
     def tensors(self) -> list[Tensor]:
         return list(self.states.values())
@@ -125,8 +126,17 @@ class StateReader:
             return StateNode(Node(tensors[outs[0]].name, ReadVariable(), (state.name,), (tensors[outs[0]].name,)))
         if builtin == "ASSIGN_VARIABLE" and len(ins) == 2 and not outs and -1 not in ins:
             state = self._state(ins[0], tensors[ins[1]])
+            self._begin(self.handles[ins[0]], state, tensors[ins[1]])
             return StateNode(Node(f"assign_{i}", AssignVariable(), (tensors[ins[1]].name, state.name), ()))
         return None
+
+    def _begin(self, key: Key, state: Tensor, value: Tensor) -> None:
+        """Let a variable without an initial value begin with the zero point of the first value assigned to it."""
+        if key in self.initial or key in self.assigned:
+            return
+        self.assigned.add(key)
+        zero = value.quant.zero_point[0] if value.quant is not None else 0
+        self.states[key] = replace(state, data=np.full(state.shape, zero, DTYPES[state.dtype]))
 
     def _state(self, handle: int, value: Tensor) -> Tensor:
         """The state tensor behind a handle; its type is that of the first value read from it or assigned to it."""

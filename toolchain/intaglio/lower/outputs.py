@@ -21,6 +21,10 @@ def own_outputs(graph: Graph) -> Graph:
             outputs.append(name)
             continue
         t = tensors[name]
+        if t.is_const and t.quant is not None and t.quant.bits < 8:
+            # Bytes are copied, and an output has one a value: it needs the constant unpacked.
+            name = fresh(f"{name}:int8", tensors)
+            tensors[name] = t = replace(t, name=name, quant=replace(t.quant, bits=8), encoding="")
         copy = fresh(f"{name}:out{len(outputs)}", tensors)
         tensors[copy] = replace(t, name=copy, data=None, state=False)
         nodes.append(Node(copy, Reshape(t.shape), (name,), (copy,)))

@@ -12,11 +12,14 @@ import numpy as np
 from ..errors import GraphError
 from ..graph import Array
 from .base import Buf, Call, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .movement import axis_index, one_int
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+
+MAX_RANK = 8
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,11 @@ class Reshape(Op):
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
-        # The declared output shape says what a -1 stands for; infer checks that it holds as many elements.
         if not n.inputs or n.inputs[0] is None or len(n.outputs) != 1:
             raise Refuse("it needs one input and one output")
+        if n.open_output:
+            return cls(_worked_out(n, n.inputs[0].shape)), (0,)
+        # The declared output shape says what a -1 stands for; infer checks that it holds as many elements.
         if n.builtin == "RESHAPE" and len(n.inputs) > 1 and n.inputs[1] is not None:
             wanted = n.ints(1)
             declared = n.outputs[0].shape
@@ -76,3 +81,23 @@ class Reshape(Op):
 
     def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
         return replace(self, shape=outs[0].shape)
+
+
+def _worked_out(n: TfliteNode, given: Sequence[int]) -> tuple[int, ...]:
+    """The output's shape where the file leaves it open: from the input's shape and what the operator says."""
+    if n.builtin == "EXPAND_DIMS":
+        at = axis_index(one_int(n, 1), len(given) + 1)
+        return (*given[:at], 1, *given[at:])
+    if n.builtin == "SQUEEZE":
+        o = n.options("SqueezeOptions")
+        named = {axis_index(int(o.SqueezeDims(k)), len(given)) for k in range(min(o.SqueezeDimsLength(), len(given)))}
+        return tuple(d for k, d in enumerate(given) if not (k in named or (not named and d == 1)))
+    if len(n.inputs) > 1 and n.inputs[1] is not None:
+        wanted = list(n.ints(1))
+    else:
+        o = n.options("ReshapeOptions")
+        wanted = [int(o.NewShape(k)) for k in range(min(o.NewShapeLength(), MAX_RANK))]
+    known = math.prod(w for w in wanted if w != -1)
+    if wanted.count(-1) == 1 and known > 0:
+        wanted[wanted.index(-1)] = math.prod(given) // known
+    return tuple(wanted)

@@ -26,12 +26,13 @@ from .simplify import simplify
 
 _BOUNDED = {"relu6": affine(0.0, 6.0), "relu_n1_to_1": affine(-1.0, 1.0)}
 _KEEPS = (
-    "reshape", "transpose", "resize_nearest_neighbor", "pad", "concatenation", "depth_to_space", "space_to_depth",
+    "reshape", "transpose", "resize_nearest_neighbor", "pad", "concatenation", "pack", "depth_to_space",
+    "space_to_depth", "tile",
 )  # fmt: skip
 """Operators whose output holds every value of their inputs."""
 _MONOTONE = ("max_pool2d", "maximum", "minimum", "relu", "reduce_max", "reduce_min")
 """Operators that give the same when their inputs are clamped to the output's range first."""
-_GATHERS = ("concatenation", "maximum", "minimum")
+_GATHERS = ("concatenation", "pack", "maximum", "minimum")
 """Operators that need several inputs alike: those are brought to the output's quantization."""
 _ROUNDS = ("average_pool2d", "resize_bilinear", "relu")
 """Operators with one quantization for inputs and outputs, whose results lie between its steps all the same."""

@@ -31,9 +31,9 @@ FIXED = {
 """Operators whose output quantization the specification fixes in int8."""
 FIXED_INT16 = dict.fromkeys(FIXED, Quant((1 / 32768,), (0,)))
 ALIKE = (
-    "average_pool2d", "max_pool2d", "reshape", "transpose", "pad", "concatenation", "split", "strided_slice",
-    "resize_nearest_neighbor", "resize_bilinear", "depth_to_space", "space_to_depth", "maximum", "minimum",
-    "reduce_max", "reduce_min",
+    "average_pool2d", "max_pool2d", "reshape", "transpose", "pad", "concatenation", "pack", "split", "unpack",
+    "strided_slice", "resize_nearest_neighbor", "resize_bilinear", "depth_to_space", "space_to_depth", "maximum",
+    "minimum", "reduce_max", "reduce_min", "tile",
 )  # fmt: skip
 """Operators that move, compare or mix bytes: one quantization for everything they read and write."""
 FINEST = {8: 2.0**-16, 16: 2.0**-12}

@@ -37,8 +37,8 @@ EXACT_SHIFT = 12
 CHUNK = 1 << 15
 """Elements that are requantized together: their float64 values stay in the cache."""
 MOVES = (
-    "reshape", "transpose", "pad", "concatenation", "split", "strided_slice", "resize_nearest_neighbor", "max_pool2d",
-    "maximum", "minimum",
+    "reshape", "transpose", "pad", "concatenation", "pack", "split", "unpack", "strided_slice",
+    "resize_nearest_neighbor", "max_pool2d", "maximum", "minimum", "tile",
 )  # fmt: skip
 """Operators whose float `forward` on the integers less the zero point is exact: they move and compare."""
 
