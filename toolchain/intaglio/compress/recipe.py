@@ -30,6 +30,8 @@ from .steps import kind_of, kinds
 from .steps.base import Step
 
 KEYS = ("seed", "step")
+UNNAMED = "recipe"
+"""Where a recipe comes from that is in no file."""
 WORDS = (
     ("tuple", "list"), ("Tuple", "list"), (" after validation", ""),
     ("dictionary or instance of Teaching", "table"), ("dictionary", "table"),
@@ -73,7 +75,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Recipe:
         raise RecipeError(f"recipe {text!r}", f"cannot be read ({reason})", "a TOML file in UTF-8") from error
 
 
-def parse(text: str, where: str = "recipe") -> Recipe:
+def parse(text: str, where: str = UNNAMED) -> Recipe:
     """The Recipe of a TOML text. Raises RecipeError: not TOML, unknown or missing keys, impossible values."""
     try:
         data = tomllib.loads(text)
@@ -82,7 +84,7 @@ def parse(text: str, where: str = "recipe") -> Recipe:
     return from_dict(data, where)
 
 
-def from_dict(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
+def from_dict(data: Mapping[str, Any], where: str = UNNAMED) -> Recipe:
     """The same from what a TOML file holds: {"seed": 0, "step": [{"do": ...}, ...]}."""
     for key in data:
         if key not in KEYS:

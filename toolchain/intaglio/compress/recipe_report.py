@@ -14,7 +14,7 @@ from typing import Any
 from ..boards import Board
 from ..escape import for_html, for_markdown
 from ..stored_weights import StoredWeights, estimated_for
-from .recipe import Recipe
+from .recipe import UNNAMED, Recipe
 from .recipe_measure import Measured
 from .recipe_picture import picture
 
@@ -44,7 +44,8 @@ def report(
         "encodings": [asdict(layer) for layer in stored], "files": list(files),
     }  # fmt: skip
     notes, key = _notes(rows, no_tflite, board), ENCODINGS_NOTE.format(core=estimated_for(board.target))
-    begun = {"recipe": Path(recipe.where).stem, "board": board.name, **made}
+    named = {} if recipe.where == UNNAMED else {"recipe": Path(recipe.where).stem}
+    begun = {**named, "board": board.name, **made}
     by = ", ".join(f"{what} {said}" for what, said in begun.items())
     texts = (
         _markdown(name, by, rows, notes, stored, key),
