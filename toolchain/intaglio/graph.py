@@ -186,6 +186,16 @@ def packed_size(values: int, bits: int) -> int:
     return -(-values * bits // 8)
 
 
+def same_parts(a: Graph, b: Graph) -> bool:
+    """Whether two graphs have equal nodes on the very same tensors: what a pass returns that has found nothing to do."""
+
+    def parts(graph: Graph) -> list[object]:
+        return [(n.name, n.op, n.inputs, n.outputs, n.calls) for n in graph.nodes]
+
+    tensors = a.tensors.keys() == b.tensors.keys() and all(t is b.tensors[name] for name, t in a.tensors.items())
+    return tensors and (a.inputs, a.outputs) == (b.inputs, b.outputs) and parts(a) == parts(b)
+
+
 def float_model(graph: Graph) -> bool:
     """Whether nothing in it is quantized: every tensor that is computed is float32."""
     return all(t.dtype == "float32" for t in graph.tensors.values() if not t.is_const)
