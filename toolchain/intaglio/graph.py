@@ -187,7 +187,7 @@ def packed_size(values: int, bits: int) -> int:
 
 
 def same_parts(a: Graph, b: Graph) -> bool:
-    """Whether two graphs have equal nodes on the very same tensors: what a pass returns that has found nothing to do."""
+    """Whether two graphs have equal nodes on the very same tensors, as where a pass has found nothing to do."""
 
     def parts(graph: Graph) -> list[object]:
         return [(n.name, n.op, n.inputs, n.outputs, n.calls) for n in graph.nodes]
