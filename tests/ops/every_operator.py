@@ -52,7 +52,9 @@ from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.depthwise_conv2d import DepthwiseConv2D
 from intaglio.ops.dequantize import Dequantize
 from intaglio.ops.div import Div
+from intaglio.ops.float32 import LARGEST
 from intaglio.ops.fully_connected import FullyConnected
+from intaglio.ops.pad import Pad
 from intaglio.ops.read_variable import ReadVariable
 from intaglio.ops.relu import Relu
 from intaglio.ops.reshape import Reshape
@@ -193,7 +195,10 @@ def in_floats(graph):
             t.quant.scale[0] if t.quant else 0.01 if t.dtype != "float32" else 1.0)  # fmt: skip
         zero = t.quant.zero_point[0] if t.quant else 0
         tensors[name] = constant(name, (scale * (t.data.astype(float) - zero)).astype(np.float32))
-    return verify(replace(graph, tensors=tensors), "float")
+    # Integers take -inf for their lowest; no float kernel does.
+    nodes = [replace(n, op=replace(n.op, value=min(max(n.op.value, -LARGEST), LARGEST)))
+             if isinstance(n.op, Pad) else n for n in graph.nodes]  # fmt: skip
+    return verify(replace(graph, tensors=tensors, nodes=tuple(nodes)), "float")
 
 
 def widened(graph, rng):

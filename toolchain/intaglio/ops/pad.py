@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Pad(Op):
     """inputs: (x,). `pads[d]` is how much is put before and after along dimension d.
 
-    `value` is the real number that is put there, in a float and in a quantized graph alike; -inf is the lowest that the
-    tensor can hold. Without quantization it is the integer itself.
+    `value` is the real number that is put there, in a float and in a quantized graph alike; -inf is the lowest that
+    integers can hold. Without quantization it is the integer itself.
     """
 
     name: ClassVar[str] = "pad"
@@ -43,6 +43,10 @@ class Pad(Op):
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
+        if math.isnan(self.value) or (math.isinf(self.value) and outs[0].dtype == "float32"):
+            # MAX_POOL right behind it takes -inf as padding of its own: lower/fuse_padding.py.
+            remedy = "pad with a finite number, or put a MAX_POOL right behind a PAD with -inf of height and width"
+            return [f"it pads with {self.value:g}, which no kernel computes on; {remedy}"]
         return move_problems([x], outs, [self._move(x, outs[0])])
 
     def fill(self, t: Tensor) -> float | int:
@@ -91,10 +95,8 @@ class Pad(Op):
         pads = np.array(self.pads, np.int32).reshape(len(self.pads), 2)
         if self.value == 0.0:
             return TfliteOp("PAD", (node.inputs[0], pads), "PadOptions")
-        if out.dtype == "float32" and math.isinf(self.value):
-            value: Array = np.array(np.copysign(np.finfo(np.float32).max, self.value), np.float32)
-        else:
-            value = np.array(self.fill(out), DTYPES[out.dtype])
+        infinite = out.dtype == "float32" and math.isinf(self.value)
+        value = np.array(self.value if infinite else self.fill(out), DTYPES[out.dtype])
         return TfliteOp("PADV2", (node.inputs[0], pads, constant(f"{out.name}:fill", value, out.quant)), "PadV2Options")
 
     def forward(self, *xs: Any) -> Any:
