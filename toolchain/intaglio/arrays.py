@@ -19,7 +19,7 @@ import numpy as np
 
 from . import files
 from .errors import DataError
-from .graph import DTYPES, INT_RANGE, Array
+from .graph import DTYPES, INT_RANGE, Array, as_array
 from .manifest import Port
 
 MAX_BYTES = 2 << 30
@@ -82,7 +82,7 @@ def holds_labels(path: Path) -> bool:
 
 def labels(y: Array, n: int, classes: int, where: str) -> Array:
     """Labels [n] or [n, 1] as int64 [n], checked. Raises DataError as `load_labels`."""
-    y = np.asarray(y)
+    y = as_array(y)
     if y.shape not in ((n,), (n, 1)):
         raise DataError(where, f"has shape {list(y.shape)}", f"[{n}]: the class of each of the {n} samples")
     if y.dtype.kind not in "iu":
@@ -116,7 +116,7 @@ def batch(arrays: Mapping[str, Array], ports: Sequence[Port], where: str) -> Bat
     """
     keys = _keys(where, list(arrays), ports)
     converted = [
-        _input(np.asarray(arrays[key]), port, f"{where}: {key}") for port, key in zip(ports, keys, strict=True)
+        _input(as_array(arrays[key]), port, f"{where}: {key}") for port, key in zip(ports, keys, strict=True)
     ]
     counts = {port.name: len(array) for port, (array, _) in zip(ports, converted, strict=True)}
     if len(set(counts.values())) > 1 or 0 in counts.values():

@@ -222,6 +222,15 @@ def constant(name: str, data: Array, quant: Quant | None = None) -> Tensor:
     return Tensor(name, shape, cast(DTypeName, dtype), quant, data)
 
 
+def as_array(value: Any) -> Array:
+    """What is an array, or a PyTorch tensor, as a NumPy array. bfloat16 and 8-bit floats, which NumPy lacks, become
+    float32, which holds all of their values."""
+    if not hasattr(value, "detach"):
+        return np.asarray(value)
+    held = value.detach().cpu()
+    return np.asarray((held.float() if held.is_floating_point() and held.element_size() < 4 else held).numpy())
+
+
 def fresh(name: str, taken: Container[str]) -> str:
     """`name`, or the first of name_1, name_2, ... that is not taken: a model may use any name for its own tensors."""
     if name not in taken:

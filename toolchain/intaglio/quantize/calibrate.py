@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..graph import Array, Graph
+from ..graph import Array, Graph, as_array
 from ..train.float_run import keeps_batch, run_float
 from . import methods
 from .histogram import Histogram, counted, empty
@@ -155,7 +155,7 @@ def _from_mapping(
 
 def _fit(graph: Graph, name: str, data: Any, where: str) -> Array:
     """One input's samples, checked."""
-    x: Array = np.asarray(data.detach().cpu().numpy() if hasattr(data, "detach") else data)
+    x = as_array(data)
     shape = graph.tensors[name].shape
     if x.dtype.kind != "f":
         raise DataError(
