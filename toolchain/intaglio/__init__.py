@@ -117,7 +117,8 @@ def compile(
 def run(
     model: Model, board: str | os.PathLike[str], inputs: Mapping[str, Array] | Array, timeout: float = 600.0
 ) -> dict[str, Array]:
-    """Inferences on a board: arrays [n, ...] by input name or one array -> arrays [n, ...] by output name.
+    """Inferences on a board: arrays [n, ...] by input name or one array -> arrays [n, ...] by output name, without the
+    model's leading dimension of 1: (n, 10) for ten classes.
 
     Float inputs are quantized where the model takes integers, and integer outputs are then dequantized. Raises
     DataError, RunError and as `compile`.
@@ -132,7 +133,7 @@ def run(
         values = runners.run(firmware, batch.arrays, timeout=timeout).outputs
     if batch.floats:
         values = [arrays.dequantize(value, port) for value, port in zip(values, ports[1], strict=True)]
-    return {port.name: value for port, value in zip(ports[1], values, strict=True)}
+    return {port.name: arrays.rows(value, port) for port, value in zip(ports[1], values, strict=True)}
 
 
 def evaluate(

@@ -21,7 +21,7 @@ def compress(
     recipe: Annotated[str, typer.Option("--recipe", metavar="R.toml|NAME", help="A recipe, or one of the package's.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="The folder of the run, which it resumes.")],
     train: Annotated[
-        Path | None, typer.Option("--train", metavar="X.npz", help=r"Inputs \[n, ...] by name or `x`, and labels `y`.")
+        Path | None, typer.Option("--train", metavar="X.npz", help=r"Inputs \[n, ...] by name, or `x`; labels `y` \[n].")
     ] = None,
     test: Annotated[Path | None, typer.Option("--test", metavar="Y.npz", help="The same, to judge by.")] = None,
     board: Annotated[

@@ -110,6 +110,7 @@ class _Checked:
             if not (isinstance(pair, tuple | list) and len(pair) == 2):
                 raise DataError(here, f"is {type(pair).__name__}", "a pair (x, y)")
             x, y = as_array(pair[0]), as_array(pair[1])
+            x = x.reshape(len(x), *self.shape) if x.shape[1:] == (1, *self.shape) else x
             _require_shape(x, self.shape, here)
             if self.classes is not None:
                 y = arrays.labels(y, len(x), self.classes, f"{here}: y")

@@ -24,7 +24,7 @@ from ..ops import by_tflite
 from ..ops.base import Refuse
 from ..ops.packing import unpack_flat
 from ..ops.unsupported import Unsupported, unsupported
-from .reading import model_bytes
+from .reading import MAX_NAME, model_bytes
 from .tflite_sparse import densify
 from .tflite_state import StateReader, initial_values, text
 
@@ -177,7 +177,7 @@ class _Reader:
 
     def __init__(self, model: Any, data: bytes, where: str) -> None:
         self.model, self.data, self.where = model, data, where
-        self.constant_bytes = self.list_entries = self.sparse_bytes = 0
+        self.constant_bytes = self.list_entries = self.sparse_bytes = self.name_bytes = 0
         self.packed: dict[int, str] = {}
         """Weights of 4 or 2 bits, by index: the type that they have in the file. Here they are int8 constants."""
         self.half: set[int] = set()
@@ -310,7 +310,10 @@ class _Reader:
         for i in range(_length(sub.TensorsLength(), self.data, self.where, "tensors", TENSOR_BYTES)):
             with damage(self.where, f"tensor {i}"):
                 raw = sub.Tensors(i)
-                name = text(raw.Name(), 200) or f"tensor_{i}"
+                name = text(raw.Name(), MAX_NAME) or f"tensor_{i}"
+                self.name_bytes += len(name)
+                if self.name_bytes > MAX_SHARING * len(self.data):
+                    raise ModelError(self.where, "the file is damaged: its tensors share their names")
                 while name in taken:
                     name = f"{name}_{i}"
                 taken.add(name)

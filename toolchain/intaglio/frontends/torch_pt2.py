@@ -27,13 +27,13 @@ import numpy as np
 from ..errors import ModelError, UnsupportedError
 from ..graph import Array, Graph
 from . import torch as frontend
-from .reading import model_bytes
+from .reading import MAX_NAME, model_bytes
 
 MAX_BYTES = 1 << 28
 MAX_ELEMENTS = 1 << 28
 KIND = "a .pt2 file as torch.export.save writes it"
 _AGAIN = "Save the program again, with torch 2.9 or newer"
-_NAME = re.compile(r"[A-Za-z0-9_]{1,200}")
+_NAME = re.compile(rf"[A-Za-z0-9_]{{1,{MAX_NAME}}}")
 _PATH = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 DTYPES = {
     1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64", 12: "bool",
