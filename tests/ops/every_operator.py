@@ -46,18 +46,29 @@ from harness import act, const, graph_of
 
 from intaglio.graph import Graph, Node, Quant, Tensor, constant, verify
 from intaglio.ops.add import Add
+from intaglio.ops.arg_max import ArgMax
 from intaglio.ops.assign_variable import AssignVariable
 from intaglio.ops.batch_norm import BatchNorm
+from intaglio.ops.concatenation import Concatenation
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.depthwise_conv2d import DepthwiseConv2D
 from intaglio.ops.dequantize import Dequantize
 from intaglio.ops.div import Div
 from intaglio.ops.float32 import LARGEST
 from intaglio.ops.fully_connected import FullyConnected
+from intaglio.ops.l2_normalization import L2Normalization
+from intaglio.ops.leaky_relu import LeakyRelu
+from intaglio.ops.logistic import Logistic
+from intaglio.ops.maximum import Maximum
+from intaglio.ops.mul import Mul
 from intaglio.ops.pad import Pad
 from intaglio.ops.read_variable import ReadVariable
 from intaglio.ops.relu import Relu
 from intaglio.ops.reshape import Reshape
+from intaglio.ops.softmax import Softmax
+from intaglio.ops.split import Split
+from intaglio.ops.squared_difference import SquaredDifference
+from intaglio.ops.strided_slice import StridedSlice
 from intaglio.ops.transpose_conv import TransposeConv
 
 FINER = 256
@@ -244,3 +255,97 @@ def feeds(graph, rng, random=2):
     if graph.nodes[0].op.name in ("sqrt", "log", "rsqrt"):
         return [[np.abs(x) + np.float32(1e-3) for x in row] for row in rows]
     return [[np.clip(x, -60, 60) for x in row] for row in rows] if graph.nodes[0].op.name == "exp" else rows
+
+
+# ---- more dimensions than runtimes have -------------------------------------------------------------------------
+
+
+def _shape(rng, low=5, high=7, sizes=(1, 2, 3)):
+    return tuple(int(d) for d in rng.choice(sizes, int(rng.integers(low, high))))
+
+
+def _one(op, x, like=None):
+    shape, dtype = op.infer([x], [])[0]
+    return graph_of(op, [x], [replace(x if like is None else like, name="y", shape=shape, dtype=dtype)])
+
+
+def _slice(rng):
+    shape = _shape(rng, sizes=(2, 3, 4))
+    begin = tuple(int(rng.integers(0, n)) for n in shape)
+    size = tuple(int(rng.integers(1, n - b + 1)) for b, n in zip(begin, shape, strict=True))
+    shrink = tuple(d for d, n in enumerate(size) if n == 1 and rng.random() < 0.3)[:2]
+    return _one(StridedSlice(begin, size, (1,) * len(shape), shrink), act(rng, "x", shape))
+
+
+def _pad(rng):
+    shape = _shape(rng)
+    return _one(Pad(tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (len(shape), 2)))), act(rng, "x", shape))
+
+
+def _joined(rng):
+    shape = _shape(rng)
+    axis = int(rng.integers(len(shape)))
+    x = act(rng, "a", shape)
+    y = replace(x, name="b", shape=(*shape[:axis], 2, *shape[axis + 1 :]))
+    op = Concatenation(axis)
+    return graph_of(op, [x, y], [replace(x, name="y", shape=op.infer([x, y], [])[0][0])])
+
+
+def _parts(rng):
+    shape = _shape(rng, sizes=(2, 3))
+    axis = int(rng.integers(len(shape)))
+    x = act(rng, "x", shape)
+    op = Split(axis, (1, shape[axis] - 1))
+    return graph_of(op, [x], [replace(x, name=f"y{k}", shape=s) for k, (s, _) in enumerate(op.infer([x], []))])
+
+
+def _two(op):
+    def make(rng):
+        shape = _shape(rng)
+        other = shape[3:] if rng.random() < 0.5 else (1, *shape[1:-1], 1)
+        a, b = act(rng, "a", shape), act(rng, "b", other)
+        alike = op.name in ("maximum", "minimum")
+        b = replace(b, quant=a.quant) if alike else b
+        out = replace(a, name="y", shape=op.infer([a, b], [])[0][0])
+        return graph_of(op, [a, b], [out if alike else act(rng, "y", out.shape, scale=0.3)])
+
+    return make
+
+
+def _rows(op, quant):
+    return lambda rng: _one(op, act(rng, "x", _shape(rng), scale=0.05), Tensor("y", (), "int8", quant))
+
+
+DEEP = {
+    "transpose": lambda rng: test_transpose.case_of(rng, [6], ["int8"]),
+    "strided_slice": _slice,
+    "pad": _pad,
+    "concatenation": _joined,
+    "split": _parts,
+    "add": _two(Add()),
+    "mul": _two(Mul()),
+    "maximum": _two(Maximum()),
+    "squared_difference": _two(SquaredDifference()),
+    "softmax": _rows(Softmax(), Quant((1 / 256,), (-128,))),
+    "l2_normalization": _rows(L2Normalization(), Quant((1 / 128,), (0,))),
+    "mean": lambda rng: test_mean.case_of(rng, [3, 4, 5, 6], 6),
+    "reduce_max": lambda rng: test_reductions.case(rng, test_reductions.ReduceMax, (3, 4, 5, 6), 6),
+    "reduce_min": lambda rng: test_reductions.case(rng, test_reductions.ReduceMin, (3, 4, 5, 6), 6),
+    "reduce_sum": lambda rng: test_reductions.case(rng, test_reductions.ReduceSum, (3, 4, 5, 6), 6),
+    "arg_max": lambda rng: _one(ArgMax(int(rng.integers(5))), act(rng, "x", _shape(rng))),
+    "relu": lambda rng: _one(Relu("relu"), act(rng, "x", _shape(rng))),
+    "logistic": _rows(Logistic(), Quant((1 / 256,), (-128,))),
+    "leaky_relu": lambda rng: _one(LeakyRelu(0.1), act(rng, "x", _shape(rng))),
+}
+"""Operators on five and six dimensions, or along more axes than a runtime has room for."""
+
+
+def deep_cases(each=1, seed=4):
+    """(operator, dtype, graph) like `cases`."""
+    for number, (name, make) in enumerate(DEEP.items()):
+        for i in range(each):
+            rng = np.random.default_rng([seed, number, i])
+            graph = replace(make(rng), name=f"{name}_deep_{i}")
+            yield name, "int8", graph
+            if name != "arg_max":
+                yield name, "float32", in_floats(graph)

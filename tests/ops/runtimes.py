@@ -1,5 +1,5 @@
-"""Runs many .tflite files in TFLM or LiteRT, in a process of their own: a runtime may crash on a file instead of refusing
-it, and then the next file goes on in a new process."""
+"""Runs many .tflite files in TFLM or LiteRT, in a process of their own: a runtime may crash on a file where it ought to
+refuse it, and then the next file goes on in a new process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 300
 
 
 def outputs(runtime: str, models: Sequence[bytes], rows: Sequence[Sequence[Sequence[np.ndarray]]]) -> list:
-    """For each model its outputs, a list of arrays for each row of inputs; or what the runtime said instead, a string."""
+    """For each model its outputs, a list of arrays a row of inputs; or what the runtime said instead, a string."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for i, (data, given) in enumerate(zip(models, rows, strict=True)):
@@ -73,8 +73,10 @@ def outputs_of(data: bytes) -> int:
 def _litert(data: bytes):
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    # Its own reference kernels: XNNPACK's differ from them in the last bits.
+    # Its own reference kernels: XNNPACK's differ from them in the last bits. ELU it has among the others only.
     kernels = OpResolverType.BUILTIN_REF
+    if "ELU" in operators(data):
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(model_content=data, num_threads=1, experimental_op_resolver_type=kernels)
     interpreter.allocate_tensors()
     ins, outs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -101,6 +103,15 @@ def main(runtime: str, name: str, start: int, end: int) -> None:
             (folder / f"{i}.part.npz").rename(folder / f"{i}.out.npz")
         except Exception as error:  # whatever the runtime raises
             (folder / f"{i}.said").write_text(str(error).strip().splitlines()[0][:200] if str(error).strip() else "?")
+
+
+def operators(data: bytes) -> set[str]:
+    """Names of the builtin operators that a file uses."""
+    import tflite
+
+    names = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
+    model = tflite.Model.GetRootAs(data, 0)
+    return {names[model.OperatorCodes(k).BuiltinCode()] for k in range(model.OperatorCodesLength())}
 
 
 def _inputs(data: bytes) -> int:

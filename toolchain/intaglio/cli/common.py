@@ -18,6 +18,7 @@ from rich.table import Table
 from ..errors import DataError
 
 if TYPE_CHECKING:
+    from ..graph import Graph
     from ..package import Quantization, Say
     from ..quantize.methods import Method
     from ..quantize.scales import ActivationBits as ActivationWidth
@@ -105,6 +106,17 @@ def weight_bits(options: list[str] | None) -> int | dict[str, int]:
         found.pop(layer or "*", None)  # so that it is the last
         found[layer or "*"] = int(bits)
     return found or 8
+
+
+def tell_runtimes(graph: Graph, path: Path) -> None:
+    """Say it where TFLM or LiteRT would refuse a .tflite that holds `graph`, or give other bytes."""
+    from ..lower.portable import unlike
+
+    layers = unlike(graph)
+    if layers:
+        some = ", ".join(layers[:3]) + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")
+        found = f"TFLM or LiteRT lacks or rounds otherwise {len(layers)} of its layers ({some})"
+        console().print(f"{found}: `intaglio export {path} --tflite F` writes a file for them.", soft_wrap=True)
 
 
 def console(stderr: bool = False) -> Console:

@@ -34,6 +34,27 @@ def portable(graph: Graph, runtimes: Collection[Runtime] = RUNTIMES) -> tuple[Gr
             tensors.update((t.name, t) for t in form.tensors)
             notes.append(f"{node.op.name} ({node.name}): {form.why}")
     if problems:
-        remedy = "" if len(set(runtimes)) == 1 else "For one runtime alone: --for tflm, or --for litert"
-        raise UnsupportedError(graph.name, problems, remedy)
+        fine = [f"--for {r}" for r in RUNTIMES if len(set(runtimes)) > 1 and _has_form(graph, r)]
+        raise UnsupportedError(graph.name, problems, f"For one runtime alone: {' or '.join(fine)}" if fine else "")
     return graph.with_nodes(nodes, tensors), tuple(notes)
+
+
+def unlike(graph: Graph) -> tuple[str, ...]:
+    """The names of the nodes that a runtime does not compute as they are, whether they have another form or not."""
+    found: list[str] = []
+    graph = explicit_silu(explicit_padding(graph))
+    for node in graph.nodes:
+        try:
+            fine = node.op.portable(node, graph, RUNTIMES) is None
+        except Refuse:
+            fine = False
+        found += [] if fine else [node.name]
+    return tuple(found)
+
+
+def _has_form(graph: Graph, runtime: Runtime) -> bool:
+    try:
+        portable(graph, (runtime,))
+    except UnsupportedError:
+        return False
+    return True

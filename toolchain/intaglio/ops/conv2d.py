@@ -119,15 +119,15 @@ class Conv2D(Op):
 
     def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
         form = in_eight_bits(node, graph, runtimes, {2: RUNTIMES})
-        node = node if form is None else form.nodes[0]
         if "litert" not in runtimes or (len(node.inputs) > 2 and node.inputs[2]):
             return form
+        made = node if form is None else form.nodes[0]
         parts = Parts(node, graph, {} if form is None else {t.name: t for t in form.tensors})
         out = graph.outs(node)[0]
         kind = {"int8": np.int32, "int16": np.int64, "float32": np.float32}[out.dtype]
         zeros = parts.const(np.zeros(out.shape[3], kind), bias_quant(node, graph))
         why = "with a bias of zeros: LiteRT wants one" + ("" if form is None else f"; {form.why}")
-        return Form((replace(node, inputs=(*node.inputs[:2], zeros)),), tuple(parts.tensors.values()), why)
+        return Form((replace(made, inputs=(*made.inputs[:2], zeros)),), tuple(parts.tensors.values()), why)
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         ins = graph.ins(node)

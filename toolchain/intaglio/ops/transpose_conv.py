@@ -128,7 +128,7 @@ class TransposeConv(Op):
         w, out = need(graph.ins(node)[1]), graph.outs(node)[0]
         same = same_pads(self.size, (w.shape[1], w.shape[2]), self.stride, (1, 1))
         if self.cut not in ((same[0], same[2]), (0, 0)):
-            raise Refuse(f"its result is cut by {self.cut}, which is neither SAME nor VALID")
+            raise Refuse(f"its result is cut by {self.cut}, which is neither SAME nor VALID of TFLite")
         fields = {
             "Padding": 1 if self.cut == (0, 0) else 0,
             "StrideH": self.stride[0],
