@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx_models
 import pytest
+import tflite
 import tiny_models
 from typer.testing import CliRunner
 
@@ -288,6 +289,31 @@ def test_a_mismatch_names_element_and_layer(monkeypatch):
     assert code == 1 and "DIFFERENT" in out
     assert "is not byte-exact: output max_pool2d_1 of inference 0 differs first at element" in err
     assert "first layer that differs is max_pool2d_1 (max_pool2d)" in err
+
+
+def test_export_for_one_runtime_and_for_both():
+    """image.tflite ends in a FULLY_CONNECTED, which LiteRT rounds otherwise now and then."""
+    out = ok("export", "image.tflite", "--tflite", "both.tflite")
+    assert "written otherwise: fully_connected" in out and "LiteRT" in out
+    assert "written otherwise" not in ok("export", "image.tflite", "--tflite", "micro.tflite", "--for", "tflm")
+    assert read_ops("micro.tflite")[-2:] == ["FULLY_CONNECTED", "SOFTMAX"] and "CONV_2D" in read_ops("both.tflite")
+    assert call("export", "image.tflite", "--tflite", "x.tflite", "--for", "tfjs")[0] != 0
+    assert not Path("x.tflite").exists()
+
+
+def read_ops(path):
+    model = tflite.Model.GetRootAs(Path(path).read_bytes(), 0)
+    names = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
+    sub = model.Subgraphs(0)
+    codes = [model.OperatorCodes(sub.Operators(i).OpcodeIndex()).BuiltinCode() for i in range(sub.OperatorsLength())]
+    return [names[code] for code in codes]
+
+
+@need_torch
+def test_quantize_says_where_a_runtime_differs():
+    out = " ".join(ok("quantize", "floats.tflite", "--calibrate", "floats.npz", "-o", "q.tflite").split())
+    assert "lacks or rounds otherwise 1 of its layers" in out and "intaglio export q.tflite" in out
+    assert read_ops("q.tflite") == ["FULLY_CONNECTED"]
 
 
 def test_export(tmp_path):
