@@ -4,7 +4,7 @@ import exports
 import numpy as np
 import pytest
 import runtimes
-from elementwise_cases import unary_case
+from elementwise_cases import decimal, halfway, unary_case
 from exports import AS_IT_IS, OTHERWISE, REFUSED
 from files import read_back
 from harness import act, const, graph_of
@@ -18,6 +18,7 @@ from intaglio.lower.portable import portable, unlike
 from intaglio.ops import all_ops
 from intaglio.ops.exp import Exp
 from intaglio.ops.fully_connected import FullyConnected
+from intaglio.ops.mul import Mul
 from intaglio.ops.reduce_sum import ReduceSum
 from intaglio.ops.relu import Relu
 from intaglio.ops.transpose import Transpose
@@ -110,3 +111,20 @@ def test_a_crash_is_said_and_the_next_file_runs():
     x = np.zeros(case(Relu()).tensors["x"].shape, np.int8)
     found = runtimes.outputs("tflm", [b"TFL3 is no model" * 40, fine], [[[x]], [[x]]])
     assert isinstance(found[0], str) and not isinstance(found[1], str)
+
+
+def test_a_product_that_litert_rounds_otherwise():
+    """Scales whose product is no float32: LiteRT's file differs where the exported one is refused, or is a table."""
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        x, by = act(rng, "x", (1, 256), scale=decimal(rng)), decimal(rng)
+        y = act(rng, "y", (1, 256), scale=halfway(rng, x.scale * by))
+        graph = graph_of(Mul(), [x, const("b", np.array([[1]], np.int8), Quant((by,), (0,)))], [y])
+        if unlike(graph):
+            break
+    made, (note,) = portable(graph)
+    assert "GATHER" in note and "LiteRT rounds" in note
+    q = np.arange(-128, 128).astype(np.int8)[None]
+    raw, table = runtimes.outputs("litert", [writer.write(graph), writer.write(made)], [[[q]], [[q]]])
+    want = interpret.run(graph, [q[None]])[0][0]
+    assert (table[0][0] == want).all() and (raw[0][0] != want).any()
