@@ -7,120 +7,29 @@ from dataclasses import replace
 import harness
 import numpy as np
 import pytest
-import test_add
-import test_average_pool2d
-import test_concatenation
-import test_conv2d
-import test_curve
-import test_depth_to_space
-import test_depthwise_conv2d
-import test_fully_connected
-import test_hard_swish
-import test_l2_normalization
-import test_layer_norm
-import test_leaky_relu
-import test_logistic
-import test_max_pool2d
-import test_maximum
-import test_mean
-import test_minimum
-import test_mul
-import test_pad
-import test_prelu
-import test_reductions
-import test_relu
-import test_resize_bilinear
-import test_resize_nearest_neighbor
-import test_softmax
-import test_split
-import test_squared_difference
-import test_strided_slice
-import test_sub
-import test_tanh
-import test_transpose
-import test_transpose_conv
+from every_operator import CASES, FLOAT32, in_floats
 from harness import act, const, graph_of
 
 from intaglio import assets, pipeline
 from intaglio.errors import GraphError, UnsupportedError
-from intaglio.graph import Quant, Tensor, constant, verify
+from intaglio.graph import Quant, Tensor, verify
 from intaglio.ops.add import Add
 from intaglio.ops.conv2d import Conv2D
-from intaglio.ops.div import Div
+from intaglio.ops.hard_swish import HardSwish
+from intaglio.ops.logistic import Logistic
 from intaglio.ops.pad import Pad
-from intaglio.ops.relu import Relu
+from intaglio.ops.softmax import Softmax
 from intaglio.ops.tanh import Tanh
 
 TOLERANCE = 2e-5
 """Of the largest result, or of the largest input where results cancel to less."""
-CASES = {
-    "abs": lambda rng: test_curve.unary_case(rng, test_curve.Abs()),
-    "add": test_add.case,
-    "average_pool2d": lambda rng: test_average_pool2d.pool_case(rng, test_average_pool2d.AveragePool2D),
-    "concatenation": test_concatenation.case,
-    "conv2d": test_conv2d.case,
-    "depth_to_space": test_depth_to_space.case,
-    "depthwise_conv2d": test_depthwise_conv2d.case,
-    "div": lambda rng: test_mul.binary_case(rng, Div(), lambda a, b: a.scale / b.scale),
-    "elu": lambda rng: test_curve.unary_case(rng, test_curve.Elu()),
-    "elu_alpha": lambda rng: test_curve.unary_case(rng, test_curve.Elu(0.3)),
-    "fully_connected": test_fully_connected.case,
-    "gelu": lambda rng: test_curve.unary_case(rng, test_curve.Gelu(bool(rng.random() < 0.5))),
-    "hard_sigmoid": lambda rng: test_curve.unary_case(rng, test_curve.HardSigmoid()),
-    "hard_swish": test_hard_swish.case,
-    "instance_norm": lambda rng: test_layer_norm.case(rng, test_layer_norm.InstanceNorm),
-    "l2_normalization": test_l2_normalization.case,
-    "layer_norm": lambda rng: test_layer_norm.case(rng, test_layer_norm.LayerNorm),
-    "leaky_relu": test_leaky_relu.case,
-    "logistic": test_logistic.case,
-    "max_pool2d": lambda rng: test_max_pool2d.pool_case(rng, test_max_pool2d.MaxPool2D),
-    "maximum": test_maximum.case,
-    "mean": lambda rng: test_mean.case_of(rng, (1, 5), 3),
-    "minimum": test_minimum.case,
-    "mul": test_mul.case,
-    "neg": lambda rng: test_curve.unary_case(rng, test_curve.Neg()),
-    "pad": test_pad.case,
-    "prelu": test_prelu.case,
-    "reduce_max": lambda rng: test_reductions.case(rng, test_reductions.ReduceMax),
-    "reduce_min": lambda rng: test_reductions.case(rng, test_reductions.ReduceMin),
-    "reduce_sum": lambda rng: test_reductions.case(rng, test_reductions.ReduceSum),
-    # The wheel lacks RELU_N1_TO_1; the fused one is in the others' cases.
-    "relu": lambda rng: test_relu.unary_case(rng, Relu(str(rng.choice(["relu", "relu6"])))),
-    "resize_bilinear": test_resize_bilinear.case,
-    "resize_nearest_neighbor": test_resize_nearest_neighbor.case,
-    "silu": lambda rng: test_curve.unary_case(rng, test_curve.Silu()),
-    "softmax": lambda rng: test_softmax.case_of(rng, int(rng.integers(1, 40))),
-    "space_to_depth": lambda rng: test_depth_to_space.case(rng, test_depth_to_space.SpaceToDepth),
-    "split": test_split.case,
-    "square": lambda rng: test_curve.unary_case(rng, test_curve.Square()),
-    "squared_difference": test_squared_difference.case,
-    "strided_slice": test_strided_slice.case,
-    "sub": test_sub.case,
-    "tanh": test_tanh.case,
-    "transpose": lambda rng: test_transpose.case_of(rng, (1, 5), ["int8"]),
-    "transpose_conv": test_transpose_conv.case,
-}
-UNJUDGED = ("gelu", "silu", "hard_sigmoid", "elu_alpha", "layer_norm", "instance_norm")
+SINGLE = {**CASES, "div": FLOAT32["div"]}
+UNJUDGED = ("gelu", "silu", "hard_sigmoid", "elu_alpha", "layer_norm", "instance_norm", "relu_n1_to_1")
 """What TFLite or the wheel lacks. EXP and what wants positive numbers: test_curve.py."""
 
 
-def in_floats(graph):
-    """The same graph on the real numbers that its integers stand for."""
-    tensors = {}
-    for name, t in graph.tensors.items():
-        if t.data is None:
-            tensors[name] = Tensor(name, t.shape, "float32")
-            continue
-        along = [-1 if d == (t.quant.axis if t.quant else None) else 1 for d in range(len(t.shape))]
-        scale = np.array(t.quant.scale).reshape(along) if t.quant and len(t.quant.scale) > 1 else (
-            t.quant.scale[0] if t.quant else 0.01)  # fmt: skip
-        zero = t.quant.zero_point[0] if t.quant else 0
-        tensors[name] = constant(name, (scale * (t.data.astype(float) - zero)).astype(np.float32))
-    return verify(replace(graph, tensors=tensors), "float")
-
-
 def cases(each=12):
-    for number, (name, make) in enumerate(CASES.items()):
+    for number, (name, make) in enumerate(SINGLE.items()):
         for i in range(each):
             rng = np.random.default_rng([3, number, i])
             graph = replace(in_floats(make(rng)), name=f"{name}_{i}")
@@ -158,7 +67,7 @@ def test_no_kernel_computes_in_double():
 def test_saturated_curves_are_finite():
     """Beyond where exp overflows or vanishes."""
     x = np.array([[-1e30, -200.0, -90.0, 0.0, 90.0, 200.0, 1e30]], np.float32)
-    for op in (Tanh(), test_logistic.Logistic(), test_hard_swish.HardSwish(), test_softmax.Softmax()):
+    for op in (Tanh(), Logistic(), HardSwish(), Softmax()):
         t = Tensor("x", x.shape, "float32")
         graph = replace(graph_of(op, [t], [replace(t, name="y")]), name="curve")
         [[[want]]] = [harness.numpy_reference(graph, [[x]])]
@@ -169,7 +78,8 @@ def test_saturated_curves_are_finite():
 
 def test_pad_writes_the_bits_of_a_float():
     t = Tensor("x", (1, 2), "float32")
-    for value, want in ((-1.5, -1.5), (-0.0, 0.0), (-np.inf, np.finfo(np.float32).min)):
+    lowest = np.finfo(np.float32).min
+    for value, want in ((-1.5, -1.5), (-0.0, 0.0), (float(lowest), lowest)):
         op = Pad(((0, 0), (1, 2)), value)
         graph = replace(graph_of(op, [t], [Tensor("y", (1, 5), "float32")]), name="pad")
         [[[got]]] = harness.host_c([graph], [[[np.ones((1, 2), np.float32)]]])

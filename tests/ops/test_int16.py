@@ -25,11 +25,12 @@ import test_sub
 import test_transpose
 import test_transpose_conv
 from elementwise_cases import decimal
+from every_operator import FINER, widened
 from files import read_back
 from floats import check_forward
 from harness import act, check_cases, const, graph_of
 
-from intaglio.graph import Quant, constant
+from intaglio.graph import Quant
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.depthwise_conv2d import DepthwiseConv2D
 from intaglio.ops.dequantize import Dequantize
@@ -43,35 +44,10 @@ from intaglio.ops.reshape import Reshape
 from intaglio.ops.softmax import Softmax
 from intaglio.ops.softmax16 import MAX_ROW
 from intaglio.ops.tanh import Tanh
-from intaglio.ops.transpose_conv import TransposeConv
 
 WEIGHTED = (test_conv2d, test_depthwise_conv2d, test_fully_connected, test_transpose_conv)
-WEIGHTED_OPS = (Conv2D, DepthwiseConv2D, FullyConnected, TransposeConv)
 BINARY = (test_add, test_sub, test_mul, test_maximum, test_minimum)
 MOVEMENT = (test_concatenation, test_pad, test_resize_nearest_neighbor, test_split, test_strided_slice)
-FINER = 256
-"""Of the 8-bit cases' scales; biases are as much larger, so that sums keep their place in the output's range."""
-
-
-def widened(graph, rng):
-    """A case of int8 with int16 activations and an int64 bias: the same numbers, 256 times finer."""
-    node = graph.nodes[0]
-    weights, bias = (node.inputs[1:2], node.inputs[2:]) if isinstance(node.op, WEIGHTED_OPS) else ((), ())
-    tensors = {}
-    for name, t in graph.tensors.items():
-        if name in weights or (t.dtype != "int8" and name not in bias):
-            tensors[name] = t
-            continue
-        scale = tuple(float(np.float32(s / FINER)) for s in t.quant.scale)
-        quant = Quant(scale, (0,) * len(scale), t.quant.axis)
-        if name in bias:
-            finer = t.data.astype(np.int64) * FINER + rng.integers(0, FINER, t.shape)
-            tensors[name] = constant(name, finer, quant)
-        elif t.is_const:
-            tensors[name] = constant(name, rng.integers(-32768, 32768, t.shape).astype(np.int16), quant)
-        else:
-            tensors[name] = replace(t, dtype="int16", quant=quant)
-    return replace(graph, tensors=tensors)
 
 
 def wide(case):

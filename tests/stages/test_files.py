@@ -125,6 +125,64 @@ def test_a_half_just_below_stays_below():
     assert batch(np.array([[0.49999997]], np.float32), port).arrays[0].item() == 0
 
 
+NAMES = ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "present", "want"),
+    [
+        (NAMES, ["b", "y", "a"], ["a", "b"]),
+        (NAMES, ["1", "0"], ["0", "1"]),
+        (NAMES, ["x1", "x0"], ["x0", "x1"]),
+        (["in"], ["x"], ["x"]),
+        (["in"], ["0", "y"], ["0"]),
+        (["in"], ["x0"], ["x0"]),
+        (["1", "0"], ["0", "1"], ["1", "0"]),
+        (["x1", "b"], ["0", "1"], ["0", "1"]),
+    ],
+)
+def test_inputs_go_by_name_or_by_position(names, present, want):
+    assert arrays.keys("data", present, names) == want
+
+
+@pytest.mark.parametrize(
+    ("names", "present", "said"),
+    [
+        (NAMES, ["a", "1"], "holds no array b; it holds 1, a. Allowed: a, b; or by position: 0, 1, or x0, x1"),
+        (NAMES, ["x"], "no array a and none b"),
+        (["in"], ["y"], "Allowed: in or x; or by position: 0, or x0"),
+        (["x1", "b"], ["x0", "x1"], "x1 is the name of another input"),
+        (["1", "b"], ["0", "1"], "1 is the name of another input"),
+    ],
+)
+def test_neither_names_nor_positions(names, present, said):
+    with pytest.raises(DataError, match=said):
+        arrays.keys("data", present, names)
+
+
+def test_outputs_lose_the_leading_dimension(tmp_path):
+    """(n, 10) beside labels of (n,): with (n, 1, 10) a comparison would broadcast to (n, n)."""
+    shapes = {"a": (1, 10), "b": (4, 3), "c": (1,), "d" * 900: ()}
+    ports = [Port(name=name, shape=shape, dtype="int8") for name, shape in shapes.items()]
+    arrays.save(tmp_path / "y.npz", [np.zeros((5, *p.shape), np.int8) for p in ports], ports)
+    with np.load(tmp_path / "y.npz") as found:
+        assert [found[p.name].shape for p in ports] == [(5, 10), (5, 4, 3), (5,), (5,)]
+        assert (found["a"].argmax(1) == np.zeros(5)).shape == (5,)
+
+
+def test_names_that_a_zip_file_cannot_hold_become_positions(tmp_path):
+    ports = [Port(name=n, shape=(1, 2), dtype="int8") for n in ("a", "b" * 70_000)]
+    arrays.save(tmp_path / "y.npz", [np.zeros((5, 1, 2), np.int8)] * 2, ports)
+    with np.load(tmp_path / "y.npz") as found:
+        assert found.files == ["a", "y1"]
+
+
+def test_a_vector_of_one_number_a_sample():
+    port = Port(name="x", shape=(1,), dtype="int8")
+    for x in (np.arange(3, dtype=np.int8), np.arange(3, dtype=np.int8)[:, None]):
+        assert batch(x, port).arrays[0].tolist() == [[0], [1], [2]]
+
+
 @pytest.mark.parametrize(
     ("x", "port", "words"),
     [

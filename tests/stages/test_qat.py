@@ -323,7 +323,7 @@ def agree(qat, x, graph, exact=True):
     quantized = to_graph(qat)
     port, out = package.ports(quantized)[0][0], package.ports(quantized)[1][0]
     q = arrays.quantize(x.numpy(), port)
-    [want] = interpret.run(quantized, [q])
+    want = arrays.rows(interpret.run(quantized, [q])[0], out)
     [got] = qat.integers(x.numpy())
     assert got.dtype == want.dtype and got.shape == want.shape and (got == want).all()
     assert (qat.integers(q)[0] == want).all()
@@ -384,7 +384,9 @@ def test_zoo(name):
     qat = quantization_aware(graph, x.numpy())
     quantized = to_graph(qat)
     q = arrays.quantize(x.numpy(), package.ports(quantized)[0][0])
-    for got, want in zip(qat.integers(x.numpy()), interpret.run(quantized, [q]), strict=True):
+    ports = package.ports(quantized)[1]
+    for got, raw, port in zip(qat.integers(x.numpy()), interpret.run(quantized, [q]), ports, strict=True):
+        want = arrays.rows(raw, port)
         assert got.dtype == want.dtype and got.shape == want.shape and (got == want).all()
     for mode in (qat.eval(), qat.train()):
         found = mode(x)
@@ -498,7 +500,10 @@ def test_pixels_are_numbers_and_bytes_of_the_input_are_bytes(small):
     port = package.ports(to_graph(qat))[0][0]
     for x in (pixels, pixels.astype(np.int64), arrays.quantize(pixels.astype(np.float32), port)):
         assert (qat.integers(x)[0] == want).all(), x.dtype
-    assert qat.integers(pixels[:0])[0].shape == (0, *want.shape[1:])
+    assert want.shape == (5, 10) and qat.integers(pixels[:0])[0].shape == (0, 10)
+    # With the leading dimension of the network as well.
+    assert (qat.integers(pixels[:, None])[0] == want).all()
+    assert (qat(torch.tensor(pixels[:, None])) == qat(torch.tensor(pixels))).all()
 
 
 def test_two_inputs_and_a_graph_that_moves_the_batch():
@@ -509,4 +514,4 @@ def test_two_inputs_and_a_graph_that_moves_the_batch():
     qat = quantization_aware(graph, dict(zip(graph.inputs, xs, strict=True)))
     quantized = to_graph(qat)
     q = [arrays.quantize(x, p) for x, p in zip(xs, package.ports(quantized)[0], strict=True)]
-    assert (qat.integers(*xs)[0] == interpret.run(quantized, q)[0]).all()
+    assert (qat.integers(*xs)[0][:, None] == interpret.run(quantized, q)[0]).all()

@@ -177,7 +177,7 @@ def test_no_constant_is_larger_than_it_may_be():
 
 
 def test_inputs_that_do_not_fit():
-    for shape, dtype, said in (((2, 3), torch.float32, "batch is 2"), ((1, 3), torch.int64, "dtype is number 5")):
+    for shape, dtype, said in (((2, 3), torch.float32, "batch is 2"), ((1, 3), torch.int64, "dtype is int64")):
         with pytest.raises(UnsupportedError, match=said):
             torch_pt2.parse(saved(Fn(lambda m, x: x * 2).eval(), torch.zeros(shape, dtype=dtype)), "m.pt2", "m")
     two = saved(conv(3, 2, 1).eval(), torch.zeros(1, *IMAGE), dynamic_shapes=({2: torch.export.Dim.DYNAMIC},))
@@ -317,7 +317,7 @@ def test_command_line(folder):
             assert status == 0, said
             [y] = np.load("y.npz").values()
             want = SMALL(torch.tensor(x.transpose(0, 3, 1, 2))).detach()
-            np.testing.assert_allclose(y.reshape(5, 2), want, atol=1e-5)
+            np.testing.assert_allclose(y, want, atol=1e-5)
             assert call("profile", name, *more, "--board", "host", "--inputs", "x.npz")[0] == 0
     for args, said in {("net.pt",): "--module package.module:Class", ("net.pt", *how[:2]): "--example: is missing",
                        ("net.pt2", *how): "a state dict"}.items():  # fmt: skip

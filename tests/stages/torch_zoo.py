@@ -101,6 +101,8 @@ ZOO = {
     "one_channel": (seq(conv(1, 4, 3), nn.ReLU()), (1, 6, 6)),
     "conv_transpose": (nn.ConvTranspose2d(3, 4, 3, stride=2, padding=1, output_padding=1), IMAGE),
     "conv1d": (seq(nn.Conv1d(4, 6, 3, padding=1, stride=2), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(2)), (4, 12)),
+    "conv1d_plain": (seq(nn.Conv1d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(6, 8, 3), nn.ReLU6(),
+                         nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 2)), (3, 20)),
     "conv_bn_relu": (seq(conv(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True)), IMAGE),
     "conv_bn_relu6": (seq(conv(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU6()), IMAGE),
     "depthwise_bn": (seq(conv(3, 6, 3, groups=3, bias=False), nn.BatchNorm2d(6)), IMAGE),

@@ -124,7 +124,8 @@ def compile(
 def run(
     model: Model, board: str | os.PathLike[str], inputs: Mapping[str, Array] | Array, timeout: float = 600.0
 ) -> dict[str, Array]:
-    """Inferences on a board: arrays [n, ...] by input name or one array -> arrays [n, ...] by output name.
+    """Inferences on a board: arrays [n, ...] by input name or one array -> arrays [n, ...] by output name, without the
+    model's leading dimension of 1: (n, 10) for ten classes.
 
     Float inputs are quantized where the model takes integers, and integer outputs are then dequantized. Raises
     DataError, RunError and as `compile`.
@@ -139,7 +140,7 @@ def run(
         values = runners.run(firmware, batch.arrays, timeout=timeout).outputs
     if batch.floats:
         values = [arrays.dequantize(value, port) for value, port in zip(values, ports[1], strict=True)]
-    return {port.name: value for port, value in zip(ports[1], values, strict=True)}
+    return {port.name: arrays.rows(value, port) for port, value in zip(ports[1], values, strict=True)}
 
 
 def evaluate(
@@ -189,18 +190,33 @@ def measure(
         return profile.profile(firmware, batch.arrays, want, exact=exact, timeout=timeout, qemu_args=qemu_args)
 
 
-def export(model: Model, tflite: str | os.PathLike[str], *, lossless: bool = False) -> None:
-    """Write a model as a .tflite, with `lossless` less what no output byte depends on, as far as TFLite can say it.
+def export(
+    model: Model,
+    tflite: str | os.PathLike[str],
+    *,
+    lossless: bool = False,
+    runtimes: Sequence[Literal["tflm", "litert"]] = ("tflm", "litert"),
+) -> tuple[str, ...]:
+    """Write a model as a .tflite that each of `runtimes` runs with the bytes of the C (floats: but for rounding), with
+    `lossless` less what no output byte depends on. Returns what was written otherwise than it is, a sentence a layer.
 
-    Raises UnsupportedError for what TFLite lacks, DataError for `lossless` with a float model, OutputError.
+    Raises UnsupportedError naming the runtime for what it lacks, DataError for `lossless` with a float model or another
+    runtime, OutputError.
     """
     from pathlib import Path
 
     from . import files, package
     from .emit.tflite import write
+    from .errors import DataError
+    from .lower.portable import portable
+    from .ops.portable import RUNTIMES
 
+    if not runtimes or not set(runtimes) <= set(RUNTIMES):
+        raise DataError("runtimes", f"are {', '.join(map(repr, runtimes)) or 'none'}", ", ".join(RUNTIMES))
     graph = load(model)
-    files.write_file(Path(tflite), write(package.reduced(graph, borders=False) if lossless else graph))
+    made, notes = portable(package.reduced(graph, borders=False) if lossless else graph, runtimes)
+    files.write_file(Path(tflite), write(made))
+    return notes
 
 
 def _named(inputs: Mapping[str, Array] | Array) -> Mapping[str, Array]:

@@ -1,6 +1,8 @@
-"""Inputs and outputs of models as .npz files: one array an input, [n, ...], under its name, or `x` when there is one.
+"""Inputs and outputs of models as .npz files: one array an input, [n, ...], by name or by position (`0`, `1`, or `x0`,
+`x1`; `x` when there is one).
 
-Integer arrays pass through. Float arrays are quantized on the way in, and then the outputs are dequantized.
+A model's leading dimension of 1 is left away in what a user gets, and may be in what a user gives. Integer arrays pass
+through. Float arrays are quantized on the way in, and then the outputs are dequantized.
 The files are taken for hostile: no pickles, and nothing is allocated beyond what a file really holds.
 """
 
@@ -19,11 +21,13 @@ import numpy as np
 
 from . import files
 from .errors import DataError
-from .graph import DTYPES, INT_RANGE, Array
+from .graph import DTYPES, INT_RANGE, Array, as_array
 from .manifest import Port
 
 MAX_BYTES = 2 << 30
 """Largest array that is read."""
+MAX_KEY = (1 << 16) - 1 - len(".npy")
+"""Bytes of the name of an array in a zip file."""
 _ALLOWED = "an .npz file with one array an input, as numpy.savez writes it"
 
 
@@ -42,13 +46,18 @@ class Batch:
 
 
 def load(path: Path, ports: Sequence[Port]) -> dict[str, Array]:
-    """The arrays of an .npz file for `ports`, by name, of any shape and numeric dtype.
+    """The arrays of an .npz file for `ports`, by their names, of any shape and numeric dtype.
 
-    Other arrays in the file (labels) are not read. Raises DataError: unreadable, not an .npz, a name is missing.
+    Other arrays in the file (labels) are not read. Raises DataError: unreadable, not an .npz, an array is missing.
     """
+    return load_named(path, [port.name for port in ports])
+
+
+def load_named(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """`load` for inputs of these names."""
 
     def wanted(present: Sequence[str]) -> dict[str, str]:
-        return {port.name: key for port, key in zip(ports, _keys(str(path), present, ports), strict=True)}
+        return dict(zip(names, keys(str(path), present, names), strict=True))
 
     return _read(path, wanted)
 
@@ -82,7 +91,7 @@ def holds_labels(path: Path) -> bool:
 
 def labels(y: Array, n: int, classes: int, where: str) -> Array:
     """Labels [n] or [n, 1] as int64 [n], checked. Raises DataError as `load_labels`."""
-    y = np.asarray(y)
+    y = as_array(y)
     if y.shape not in ((n,), (n, 1)):
         raise DataError(where, f"has shape {list(y.shape)}", f"[{n}]: the class of each of the {n} samples")
     if y.dtype.kind not in "iu":
@@ -110,13 +119,13 @@ def _read(path: Path, wanted: Callable[[Sequence[str]], dict[str, str]]) -> dict
 
 
 def batch(arrays: Mapping[str, Array], ports: Sequence[Port], where: str) -> Batch:
-    """Check and convert arrays, by input name or `x`, to what the model takes.
+    """Check and convert arrays, by the inputs' names or positions, to what the model takes.
 
-    Raises DataError: missing name, wrong shape or dtype, NaN or infinity, unlike numbers of samples.
+    Raises DataError: missing array, wrong shape or dtype, NaN or infinity, unlike numbers of samples.
     """
-    keys = _keys(where, list(arrays), ports)
+    chosen = keys(where, list(arrays), [port.name for port in ports])
     converted = [
-        _input(np.asarray(arrays[key]), port, f"{where}: {key}") for port, key in zip(ports, keys, strict=True)
+        _input(as_array(arrays[key]), port, f"{where}: {key}") for port, key in zip(ports, chosen, strict=True)
     ]
     counts = {port.name: len(array) for port, (array, _) in zip(ports, converted, strict=True)}
     if len(set(counts.values())) > 1 or 0 in counts.values():
@@ -140,12 +149,14 @@ def random_batch(ports: Sequence[Port], n: int, seed: int = 0) -> Batch:
 
 
 def save(path: Path, outputs: Sequence[Array], ports: Sequence[Port], keep: tuple[Path, ...] = ()) -> None:
-    """Write outputs to an .npz file, whole or not at all: under their names, or `y` when there is one.
+    """Write outputs to an .npz file, whole or not at all: under their names (`y0`, `y1`, ... for those that a zip file
+    cannot hold), or `y` when there is one; as `rows` has them.
 
     Raises OutputError.
     """
     buffer = io.BytesIO()
-    names = ["y"] if len(ports) == 1 else [port.name for port in ports]
+    names = ["y"] if len(ports) == 1 else [_storable(port.name, f"y{i}") for i, port in enumerate(ports)]
+    outputs = [rows(array, port) for array, port in zip(outputs, ports, strict=True)]
     # numpy.savez takes names as keyword arguments, which forbids some, and writes the time into the file.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in zip(names, outputs, strict=True):
@@ -153,6 +164,20 @@ def save(path: Path, outputs: Sequence[Array], ports: Sequence[Port], keep: tupl
             np.lib.format.write_array(one, np.ascontiguousarray(array), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), one.getvalue(), zipfile.ZIP_DEFLATED)
     files.write_file(path, buffer.getvalue(), keep)
+
+
+def _storable(name: str, instead: str) -> str:
+    """`name`, or what stands for it where it is longer than the names in a zip file, or not of Unicode."""
+    try:
+        return name if len(name.encode()) <= MAX_KEY else instead
+    except UnicodeEncodeError:
+        return instead
+
+
+def rows(outputs: Array, port: Port) -> Array:
+    """Outputs [n, *shape] without the model's leading dimension of 1: (n, 10) for a classifier, which compares with
+    labels (n,)."""
+    return outputs.reshape(len(outputs), *port.shape[1:]) if port.shape[:1] == (1,) else outputs
 
 
 def quantize(x: Array, port: Port) -> Array:
@@ -173,15 +198,26 @@ def dequantize(q: Array, port: Port) -> Array:
     return np.asarray((q.astype(np.int64) - port.zero_point).astype(np.float32) * np.float32(port.scale))
 
 
-def _keys(where: str, present: Sequence[str], ports: Sequence[Port]) -> list[str]:
-    """The key of each port: its own name, else `x` for the only one."""
-    keys = [port.name if port.name in present else "x" if len(ports) == 1 else port.name for port in ports]
-    missing = [port.name for port, key in zip(ports, keys, strict=True) if key not in present]
-    if missing:
+def keys(where: str, present: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The key, of those that are present, of each input: all of them names, or all of them positions.
+
+    Raises DataError where neither is complete, or a position is the name of another input.
+    """
+    at = range(len(names))
+    ways = [list(names), *([["x"]] if len(names) == 1 else []), [str(i) for i in at], [f"x{i}" for i in at]]
+    found = next((way for way in ways if all(key in present for key in way)), None)
+    if found is None:
+        missing = [name for name in names if name not in present]
         held = ", ".join(sorted(present)[:12]) or "nothing"
-        allowed = ", ".join(port.name for port in ports) + (" or x" if len(ports) == 1 and ports[0].name != "x" else "")
+        one = " or x" if len(names) == 1 and names[0] != "x" else ""
+        allowed = f"{', '.join(names)}{one}; or by position: {', '.join(ways[-2])}, or {', '.join(ways[-1])}"
         raise DataError(where, f"holds no array {' and none '.join(missing)}; it holds {held}", allowed)
-    return keys
+    elsewhere = [key for i, key in enumerate(found) if key in names and names[i] != key]
+    if elsewhere:
+        other = ways[-1] if found is ways[-2] else ways[-2]
+        found_ = f"holds {', '.join(found)}, and {elsewhere[0]} is the name of another input than of that position"
+        raise DataError(where, found_, f"{', '.join(names)}; or by position: {', '.join(other)}")
+    return found
 
 
 def _member(archive: zipfile.ZipFile, name: str, where: str) -> Array:
@@ -216,9 +252,9 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 def _input(x: Array, port: Port, where: str) -> tuple[Array, bool]:
     """One input's array, checked; whether it was given as floats."""
-    shapes = [port.shape] + ([port.shape[1:]] if port.shape[0] == 1 and len(port.shape) > 1 else [])
+    shapes = [port.shape] + ([port.shape[1:]] if port.shape[:1] == (1,) else [])
     if x.shape[1:] not in shapes or x.ndim == 0:
-        allowed = " or ".join("[n, " + ", ".join(map(str, shape)) + "]" for shape in shapes)
+        allowed = " or ".join(f"[{', '.join(map(str, ('n', *shape)))}]" for shape in shapes)
         raise DataError(where, f"has shape {list(x.shape)}", allowed)
     x = x.reshape(len(x), *port.shape)
     if x.dtype == DTYPES[port.dtype] and port.dtype != "float32":

@@ -186,6 +186,16 @@ def packed_size(values: int, bits: int) -> int:
     return -(-values * bits // 8)
 
 
+def same_parts(a: Graph, b: Graph) -> bool:
+    """Whether two graphs have equal nodes on the very same tensors, as where a pass has found nothing to do."""
+
+    def parts(graph: Graph) -> list[object]:
+        return [(n.name, n.op, n.inputs, n.outputs, n.calls) for n in graph.nodes]
+
+    tensors = a.tensors.keys() == b.tensors.keys() and all(t is b.tensors[name] for name, t in a.tensors.items())
+    return tensors and (a.inputs, a.outputs) == (b.inputs, b.outputs) and parts(a) == parts(b)
+
+
 def float_model(graph: Graph) -> bool:
     """Whether nothing in it is quantized: every tensor that is computed is float32."""
     return all(t.dtype == "float32" for t in graph.tensors.values() if not t.is_const)
@@ -210,6 +220,15 @@ def constant(name: str, data: Array, quant: Quant | None = None) -> Tensor:
         raise GraphError(f"tensor {name}", f"dtype {dtype}", ", ".join(DTYPES))
     shape = tuple(int(d) for d in np.shape(data))
     return Tensor(name, shape, cast(DTypeName, dtype), quant, data)
+
+
+def as_array(value: Any) -> Array:
+    """What is an array, or a PyTorch tensor, as a NumPy array. bfloat16 and 8-bit floats, which NumPy lacks, become
+    float32, which holds all of their values."""
+    if not hasattr(value, "detach"):
+        return np.asarray(value)
+    held = value.detach().cpu()
+    return np.asarray((held.float() if held.is_floating_point() and held.element_size() < 4 else held).numpy())
 
 
 def fresh(name: str, taken: Container[str]) -> str:

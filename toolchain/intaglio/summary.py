@@ -9,6 +9,8 @@ from typing import Any
 from .emit.c import layer_name
 from .errors import GraphError
 from .graph import Graph, Node, Tensor, float_model, verify
+from .lower.dead_code import dead_code
+from .lower.fuse_padding import fuse_padding
 from .ops.unsupported import Unsupported
 
 
@@ -81,7 +83,9 @@ def summarize(graph: Graph) -> Summary:
     """Describe a graph as a front end gives it, with or without unsupported operators."""
     is_float = float_model(graph) or _meant_as_float(graph)
     counted: set[str] = set()
-    layers = tuple(_layer(node, graph, is_float, counted) for node in graph.nodes)
+    # A PAD that a pool takes over, as the float passes do it, is no problem whatever it pads with.
+    left = {n.name for n in (dead_code(fuse_padding(graph)) if is_float else graph).nodes}
+    layers = tuple(_layer(node, graph, is_float, node.name not in left, counted) for node in graph.nodes)
     dtypes = {graph.tensors[n].dtype for n in (*graph.inputs, *graph.outputs)} - {"float32"}
     kind = "float" if is_float else "/".join(sorted(dtypes)) or "int8"
     return Summary(
@@ -114,7 +118,7 @@ def _contradiction(graph: Graph) -> str:
     return ""
 
 
-def _layer(node: Node, graph: Graph, is_float: bool, counted: set[str]) -> LayerSummary:
+def _layer(node: Node, graph: Graph, is_float: bool, taken: bool, counted: set[str]) -> LayerSummary:
     ins, outs = graph.ins(node), graph.outs(node)
     constants = [t for t in ins if t is not None and t.is_const and t.name not in counted]
     counted.update(t.name for t in constants)
@@ -122,7 +126,7 @@ def _layer(node: Node, graph: Graph, is_float: bool, counted: set[str]) -> Layer
     unsupported = isinstance(node.op, Unsupported)
     # Integer weights of a float model are turned into floats before anything is computed.
     hybrid = is_float and not unsupported and any(t is not None and t.dtype != "float32" for t in ins)
-    problems = [] if hybrid else node.op.check(ins, outs)
+    problems = [] if hybrid or (taken and not unsupported) else node.op.check(ins, outs)
     return LayerSummary(
         name=layer_name(node.name),
         op=node.op.kind if isinstance(node.op, Unsupported) else node.op.name,

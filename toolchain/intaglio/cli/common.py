@@ -27,6 +27,7 @@ from ..errors import DataError
 from ..escape import for_terminal
 
 if TYPE_CHECKING:
+    from ..graph import Graph
     from ..package import Quantization, Say
     from ..quantize.methods import Method
     from ..quantize.scales import ActivationBits as ActivationWidth
@@ -156,6 +157,17 @@ def steps() -> Iterator[Say]:
             progress.update(task, description=for_terminal(text), completed=done, total=total)
 
         yield say
+
+
+def tell_runtimes(graph: Graph, path: Path) -> None:
+    """Say it where TFLM or LiteRT would refuse a .tflite that holds `graph`, or give other bytes."""
+    from ..lower.portable import unlike
+
+    layers = unlike(graph)
+    if layers:
+        some = ", ".join(layers[:3]) + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")
+        found = f"TFLM or LiteRT lacks or rounds otherwise {len(layers)} of its layers ({some})"
+        console().print(f"{found}: `intaglio export {path} --tflite F` writes a file for them.", soft_wrap=True)
 
 
 def table(title: str, *columns: tuple[str, str], caption: str = "") -> Table:

@@ -15,7 +15,8 @@ def compress(
     recipe: Annotated[str, typer.Option("--recipe", metavar="R.toml|NAME", help="A recipe, or one of the package's.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="The folder of the run, which it resumes.")],
     train: Annotated[
-        Path | None, typer.Option("--train", metavar="X.npz", help="Inputs [n, ...] by name or `x`, and labels `y`.")
+        Path | None,
+        typer.Option("--train", metavar="X.npz", help="Inputs [n, ...] by name or `x`, and labels `y` [n]."),
     ] = None,
     test: Annotated[Path | None, typer.Option("--test", metavar="Y.npz", help="The same, to judge by.")] = None,
     board: Annotated[
@@ -34,6 +35,7 @@ def compress(
     """
     from .. import boards
     from ..compress.recipe_report import cells, fell, summary, to_rows
+    from ..compress.recipe_run import MODEL, TFLITE
     from ..compress.recipe_run import compress as run
 
     with common.steps() as show:
@@ -60,3 +62,5 @@ def compress(
     if fell(rows):
         console.print(fell(rows), soft_wrap=True)
     console.print(f"{out}: {', '.join(found.files)}", soft_wrap=True)
+    if TFLITE in found.files:
+        common.tell_runtimes(found.graph, out / MODEL)

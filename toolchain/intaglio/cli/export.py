@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,6 +13,10 @@ from . import common
 def export(
     source: common.Source,
     tflite: Annotated[Path, typer.Option("--tflite", metavar="F", help="The .tflite file to write.")],
+    runtime: Annotated[
+        Literal["tflm", "litert"] | None,
+        typer.Option("--for", help="The runtime that is to run it, with the bytes of the C; by default both."),
+    ] = None,
     calibrate: common.Calibrate = None,
     method: common.CalibrationMethod = None,
     activation_bits: common.ActivationBits = "8",
@@ -22,9 +26,15 @@ def export(
     weight_bits: common.WeightBits = None,
     lossless: common.Lossless = False,
 ) -> None:
-    """Write a model, as it is or quantized, as a .tflite that LiteRT and TFLM load."""
+    """Write a model, as it is or quantized, as a .tflite that TFLM and LiteRT run with equal bytes.
+
+    What one of them lacks, or rounds otherwise, is written as operators that it has; where there is no such form, it is
+    refused with the runtime's name.
+    """
     from .. import files, package
     from ..emit.tflite import write
+    from ..lower.portable import portable
+    from ..ops.portable import RUNTIMES
 
     with common.steps() as say:
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
@@ -33,6 +43,10 @@ def export(
             say("removing channels")
             graph = package.reduced(graph, borders=False)
         say("writing")
-        data = write(graph)
+        made, notes = portable(graph, RUNTIMES if runtime is None else (runtime,))
+        data = write(made)
     files.write_file(tflite, data, keep=common.given(source, calibrate))
-    common.console().print(f"{tflite}: {len(graph.nodes)} operators, {len(data):,} bytes")
+    console = common.console()
+    for note in notes:
+        console.print(f"written otherwise: {note}", soft_wrap=True)
+    console.print(f"{tflite}: {len(made.nodes)} operators, {len(data):,} bytes")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def quantize(
     model: common.Model,
     calibrate: Annotated[
-        Path, typer.Option("--calibrate", metavar="X.npz", help=r"Representative floats \[n, ...], by name or `x`.")
+        Path, typer.Option("--calibrate", metavar="X.npz", help=r"Representative floats \[n, ...], by name or `x0`.")
     ],
     out: Annotated[
         Path | None,
@@ -113,6 +113,7 @@ def quantize(
         console.print("Bits of weights: " + ", ".join(f"{name} {bits}" for name, bits in chosen.items()))
     if out is not None:
         console.print(f"{out}: {len(written.nodes)} operators, {len(data):,} bytes")
+        common.tell_runtimes(written, out)
 
 
 def _compare(graph: Graph, quantized: Graph, arrays: dict[str, Array], equalized: bool) -> QuantizationReport:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import accuracy, arrays, package
 from ..errors import DataError
-from ..graph import Array, Graph
+from ..graph import Array, Graph, as_array
 
 LOADED = "a loader"
 """The identity of data that cannot be looked at twice."""
@@ -85,8 +85,8 @@ class Data:
         assert self.loader is not None
         xs, ys, count = [], [], 0
         for x, y in self.loader:
-            xs.append(array(x))
-            ys.append(array(y))
+            xs.append(as_array(x))
+            ys.append(as_array(y))
             count += len(xs[-1])
             if count >= most:
                 break
@@ -109,7 +109,8 @@ class _Checked:
             here = f"{self.where}, batch {k}"
             if not (isinstance(pair, tuple | list) and len(pair) == 2):
                 raise DataError(here, f"is {type(pair).__name__}", "a pair (x, y)")
-            x, y = array(pair[0]), array(pair[1])
+            x, y = as_array(pair[0]), as_array(pair[1])
+            x = x.reshape(len(x), *self.shape) if x.shape[1:] == (1, *self.shape) else x
             _require_shape(x, self.shape, here)
             if self.classes is not None:
                 y = arrays.labels(y, len(x), self.classes, f"{here}: y")
@@ -149,7 +150,7 @@ def of(given: Any, graph: Graph, what: str, loss: Any) -> Data:
     if isinstance(given, tuple) and len(given) == 2:
         given = {"x": given[0], "y": given[1]}
     if isinstance(given, Mapping):
-        named = {k: array(v) for k, v in given.items()}
+        named = {k: as_array(v) for k, v in given.items()}
         targets = named.get("y")
         batch = arrays.batch(named, package.ports(graph)[0], what)
         if targets is not None and loss is None:
@@ -172,16 +173,11 @@ def in_memory(data: Data) -> Data:
     """What a loader gives, once, as arrays."""
     if data.loader is None:
         return data
-    pairs = [(array(x), array(y)) for x, y in data.loader]
+    pairs = [(as_array(x), as_array(y)) for x, y in data.loader]
     if not pairs:
         raise DataError(data.where, "holds no sample", "at least one")
     x, y = (np.concatenate(column) for column in zip(*pairs, strict=True))
     return Data(data.where, (x,), y)
-
-
-def array(value: Any) -> Array:
-    """A NumPy array of an array or a tensor."""
-    return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
 
 
 def _rows(found: Iterable[Array], graph: Graph) -> tuple[Array, ...]:

@@ -21,6 +21,7 @@ from ..ops.concatenation import Concatenation
 from ..ops.conv2d import Conv2D
 from ..ops.depthwise_conv2d import DepthwiseConv2D
 from ..ops.div import Div
+from ..ops.float32 import LARGEST
 from ..ops.fully_connected import FullyConnected
 from ..ops.leaky_relu import LeakyRelu
 from ..ops.max_pool2d import MaxPool2D
@@ -184,6 +185,11 @@ def padded(b: Builder, name: str, v: Value, pairs: Sequence[tuple[int, int]], fi
     v = b.settle(v)
     if any(p < 0 for pair in pairs for p in pair):
         raise Refuse(f"its padding {list(pairs)} is negative; crop with a slice instead")
+    if len(v.shape) == 3 and fill <= -LARGEST:
+        # For a pool behind it, which is one of maps: that takes this padding as its own.
+        maps = image(b, b.reshape(v, (*v.shape[:2], 1, v.shape[2])))
+        found = padded(b, name, maps, (*pairs[:2], (0, 0), pairs[2]), fill)
+        return b.reshape(found, (*found.shape[:2], found.shape[3]))
     [out] = b.node(name, Pad(tuple((pairs[p][0], pairs[p][1]) for p in v.perm), fill), [v.name])
     return b.value(out, v.perm)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, Graph, Node, Quant, Tensor, constant
+from ..graph import Array, Graph, Node, Quant, Tensor, as_array, constant
 from ..ops.base import Op
 from ..ops.reshape import Reshape
 from ..ops.transpose import Transpose
@@ -56,7 +56,7 @@ class Const:
 
     @property
     def array(self) -> Array:
-        return np.asarray(self.value.detach().cpu().numpy() if hasattr(self.value, "detach") else self.value)
+        return as_array(self.value)
 
     def permute(self, *dims: int) -> Const:
         """Dimension i of the result is dimension `dims[i]` of this constant."""

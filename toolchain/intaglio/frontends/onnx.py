@@ -182,7 +182,7 @@ class _Translation:
         except (Refuse, GraphError) as e:
             found, reason = None, str(e)
         except DAMAGE as e:
-            found, reason = None, f"its attributes and inputs contradict each other ({clean(str(e))})"
+            found, reason = None, f"its attributes and inputs contradict each other ({clean(str(e), 200)})"
         if found is None:
             del self.b.nodes[before:]
             self.placeholder(n, reason)

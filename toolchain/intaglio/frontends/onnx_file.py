@@ -21,6 +21,7 @@ from ..errors import ModelError
 from ..extras import missing
 from ..graph import Array
 from ..ops.base import Refuse
+from .reading import MAX_NAME
 
 MAX_BYTES = 1 << 28
 """Largest model file, and largest tensor in a file beside it: 256 MB is beyond any board."""
@@ -83,13 +84,13 @@ def damage(where: str, what: str) -> Iterator[None]:
     try:
         yield
     except DAMAGE as e:
-        found = f"the file is damaged: cannot read {what} ({type(e).__name__}: {clean(str(e))})"
+        found = f"the file is damaged: cannot read {what} ({type(e).__name__}: {clean(str(e), 200)})"
         raise ModelError(where, found, "", "Export the model again") from e
 
 
-def clean(name: str) -> str:
+def clean(name: str, limit: int = MAX_NAME) -> str:
     """A name from the file, safe to print."""
-    return "".join(c if c.isprintable() and c.isascii() else "?" for c in name[:200])
+    return "".join(c if c.isprintable() and c.isascii() else "?" for c in name[:limit])
 
 
 def _str(raw: Any) -> str:

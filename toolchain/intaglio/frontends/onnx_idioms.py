@@ -255,7 +255,9 @@ def _group_norm(r: _Reader, norm: OnnxNode) -> _Match | None:
     parts = [before, norm, after]
     vectors, last = _affine(r, after, None, parts)
     made = _named(last, "GroupNorm", DOMAIN, (before.inputs[0], after.inputs[1], *vectors))
-    return _Match(replace(made, attrs={**norm.attrs, "num_groups": int(scale.size)}), parts)
+    # 0 keeps the first dimension as it is; 1 is wrong of any other size, which is known when the node is translated.
+    attrs = {**norm.attrs, "num_groups": int(scale.size), "first": int(shape.ravel()[0])}
+    return _Match(replace(made, attrs=attrs), parts)
 
 
 def _axes(r: _Reader, node: OnnxNode) -> list[int] | None:

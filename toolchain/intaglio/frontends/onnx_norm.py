@@ -51,7 +51,7 @@ def _norm(order: int) -> Handler:
 def reduce_max(b: Builder, c: OnnxCall) -> Result:
     """Over height and width a pooling, which every TFLite runtime has."""
     v, dims = c.value(), _dims(c)
-    if len(v.shape) != 4 or dims != {2, 3}:
+    if len(v.shape) != 4 or dims != {2, 3} or v.shape[0] != 1:
         return _reduction(ReduceMax)(b, c)
     found = layers.global_max(b, c.name, v)
     return found if c.attr("keepdims", int, 1) else b.reshape(found, v.shape[:2])
@@ -99,7 +99,9 @@ def group_normalization(b: Builder, c: OnnxCall) -> Result:
 
 def group_norm_idiom(b: Builder, c: OnnxCall) -> Result:
     """x, the shape that it has in the end, and what it is multiplied by and what is added, or none (onnx_idioms.py)."""
-    v = c.value()
+    v, first = c.value(), c.attr("first", int, 0)
+    if first not in (0, v.shape[0]):
+        raise Refuse(f"it normalizes groups across the first dimension of {v.shape}")
     if reshaped(v.shape, c.ints(1), False) != v.shape:
         raise Refuse(f"it normalizes groups of {v.shape} and gives them the shape {c.ints(1)}")
     scale, offset = c.optional(2), c.optional(3)
@@ -116,11 +118,18 @@ def group_norm_idiom(b: Builder, c: OnnxCall) -> Result:
 
 
 def mean_variance_normalization(b: Builder, c: OnnxCall) -> Result:
-    """Over the batch, height and width: the batch is 1."""
-    v = c.value()
-    if len(v.shape) != 4 or sorted(c.attr("axes", list, [0, 2, 3])) not in ([0, 2, 3], [2, 3]):
-        raise Refuse(f"it normalizes dimensions {c.attr('axes', list, [])}; 0, 2 and 3 of four are supported")
-    return layers_norm.instance_norm(b, c.name, v, None, None, 1e-9)
+    """Each channel over height and width, or over the first dimension as well."""
+    v, given = c.value(), c.attr("axes", list, [0, 2, 3])
+    axes = {axis_in(a, len(v.shape)) for a in given}
+    if len(v.shape) != 4 or axes not in ({0, 2, 3}, {2, 3}):
+        wanted = "2 and 3, or 0, 2 and 3, of four are supported"
+        raise Refuse(f"it normalizes dimensions {given[:16]} of {v.shape}; {wanted}")
+    if v.shape[0] == 1 or 0 not in axes:
+        return layers_norm.instance_norm(b, c.name, v, None, None, 1e-9)
+    n, channels, h, w = v.shape
+    together = b.reshape(b.permute(v, (1, 0, 2, 3)), (1, channels, n * h * w))
+    found = layers_norm.instance_norm(b, c.name, together, None, None, 1e-9)
+    return b.permute(b.reshape(found, (channels, n, h, w)), (1, 0, 2, 3))
 
 
 def silu(b: Builder, c: OnnxCall) -> Result:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 from ..errors import ModelError
 
+MAX_NAME = 4096
+"""Characters of a tensor's name. Converters join the names of what they fuse; beyond this a name is cut, so that names
+that are made of it stay small."""
+
 
 def model_bytes(path: Path, most: int, kind: str) -> bytes:
     """The bytes of a file of at most `most`; `kind` says what was wanted. Raises ModelError."""

@@ -24,7 +24,7 @@ from ..ops import by_tflite
 from ..ops.base import Op, Refuse
 from ..ops.packing import unpack_flat
 from ..ops.unsupported import Unsupported, unsupported
-from .reading import model_bytes
+from .reading import MAX_NAME, model_bytes
 from .tflite_dilated import READS, fuse_dilated
 from .tflite_fold import OF_SHAPES, Folder
 from .tflite_node import TfliteNode as TfliteNode
@@ -128,7 +128,7 @@ class _Reader:
 
     def __init__(self, model: Any, data: bytes, where: str) -> None:
         self.model, self.data, self.where = model, data, where
-        self.constant_bytes = self.list_entries = self.sparse_bytes = 0
+        self.constant_bytes = self.list_entries = self.sparse_bytes = self.name_bytes = 0
         # Of the tensors of the subgraph that is being read, by index:
         self.types: dict[int, str] = {}
         """TFLite's name of the type, "" for one that is unknown."""
@@ -343,7 +343,10 @@ class _Reader:
         for i in range(_length(sub.TensorsLength(), self.data, self.where, "tensors", TENSOR_BYTES)):
             with damage(self.where, f"tensor {i}"):
                 raw = sub.Tensors(i)
-                name = text(raw.Name(), 200) or f"tensor_{i}"
+                name = text(raw.Name(), MAX_NAME) or f"tensor_{i}"
+                self.name_bytes += len(name)
+                if self.name_bytes > MAX_SHARING * len(self.data):
+                    raise ModelError(self.where, "the file is damaged: its tensors share their names")
                 while name in taken:
                     name = f"{name}_{i}"
                 taken.add(name)

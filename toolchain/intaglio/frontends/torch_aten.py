@@ -297,7 +297,7 @@ def _reduction(kind: type[Reduction]) -> Handler:
 def amax(b: Builder, c: AtenCall) -> Result:
     """Over height and width a pooling, which every TFLite runtime has."""
     v = c.value("self")
-    if len(v.shape) != 4 or {int(d) % 4 for d in c.args["dim"]} != {2, 3}:
+    if len(v.shape) != 4 or v.shape[0] != 1 or {int(d) % 4 for d in c.args["dim"]} != {2, 3}:
         return _reduction(ReduceMax)(b, c)
     return b.reshape(layers.global_max(b, c.name, v), c.shape)
 

@@ -27,18 +27,19 @@ import numpy as np
 from ..errors import ModelError, UnsupportedError
 from ..graph import Array, Graph
 from . import torch as frontend
-from .reading import model_bytes
+from .reading import MAX_NAME, model_bytes
 
 MAX_BYTES = 1 << 28
 MAX_ELEMENTS = 1 << 28
 KIND = "a .pt2 file as torch.export.save writes it"
 _AGAIN = "Save the program again, with torch 2.9 or newer"
-_NAME = re.compile(r"[A-Za-z0-9_]{1,200}")
+_NAME = re.compile(rf"[A-Za-z0-9_]{{1,{MAX_NAME}}}")
 _PATH = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 DTYPES = {
     1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64", 12: "bool",
+    13: "bfloat16",
 }  # fmt: skip
-"""ScalarType of the schema, by number; the others have no NumPy type."""
+"""ScalarType of the schema, by number. NumPy lacks bfloat16: it is the upper half of a float32."""
 MAKERS = (
     "arange", "full", "full_like", "ones", "ones_like", "scalar_tensor", "zeros", "zeros_like", "sqrt", "reciprocal",
     "exp", "log", "eq", "where", "index_select", "sym_size",
@@ -129,21 +130,30 @@ class _Archive:
         if entry["use_pickle"] or entry.get("tensor_meta") is None:
             raise ModelError(where, "holds a pickled tensor, which is not read", "plain tensors", _AGAIN)
         meta = entry["tensor_meta"]
-        dtype = np.dtype(DTYPES[meta["dtype"]])
+        if meta["dtype"] not in DTYPES:
+            kinds = ", ".join(DTYPES.values())
+            raise ModelError(where, f"holds a tensor of the type number {_short(meta['dtype'])}", kinds)
+        brief = DTYPES[meta["dtype"]] == "bfloat16"
+        dtype = np.dtype("uint16" if brief else DTYPES[meta["dtype"]])
         sizes, strides = ([_int(n) for n in meta[k]] for k in ("sizes", "strides"))
         offset = _int(meta["storage_offset"])
         raw = self.zip.read(f"{self.root}/data/{folder}/{entry['path_name']}")
         if len(sizes) != len(strides) or len(sizes) > 8 or any(n < 0 for n in (*sizes, *strides, offset)):
             raise ValueError(f"a tensor of the sizes {sizes} and strides {strides}")
         if math.prod(sizes) == 0:
-            return np.zeros(sizes, dtype)
+            return np.zeros(sizes, np.float32 if brief else dtype)
         # A stride of 0 repeats elements, so the number of bytes does not bound the number of elements.
         last = offset + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
         if (last + 1) * dtype.itemsize > len(raw) or math.prod(sizes) > MAX_ELEMENTS:
             raise ValueError(f"a tensor of the sizes {sizes} in {len(raw)} bytes")
         flat = np.frombuffer(raw[: len(raw) // dtype.itemsize * dtype.itemsize], dtype.newbyteorder("<"))
         steps = [s * dtype.itemsize for s in strides]
-        return np.array(np.lib.stride_tricks.as_strided(flat[offset:], sizes, steps), dtype)
+        found = np.array(np.lib.stride_tricks.as_strided(flat[offset:], sizes, steps), dtype)
+        return (found.astype(np.uint32) << 16).view(np.float32) if brief else found
+
+
+def _short(value: Any) -> str:
+    return str(value)[:40]
 
 
 def _int(size: Any) -> int:
@@ -215,7 +225,9 @@ def _example(torch: Any, value: Mapping[str, Any], name: str, problems: list[str
     if sizes and sizes[0] is None:
         sizes[0] = 1
     if DTYPES.get(value["dtype"]) != "float32":
-        problems.append(f"input {name}: its dtype is number {value['dtype']}; float32 (7) is supported")
+        found = DTYPES.get(value["dtype"], f"number {_short(value['dtype'])}")
+        remedy = " (module.float() before the export)" if "float" in found else ""
+        problems.append(f"input {name}: its dtype is {found}; float32 is supported{remedy}")
     elif not sizes or any(s is None for s in sizes):
         problems.append(f"input {name}: its shape is dynamic beyond the batch; export with fixed sizes")
     elif sizes[0] != 1:

@@ -12,6 +12,7 @@ from ..graph import Graph, Node, Tensor, fresh
 from ..ops.base import Refuse, need
 from ..ops.conv2d import Conv2D
 from ..ops.depthwise_conv2d import DepthwiseConv2D
+from ..ops.float32 import LARGEST
 from ..ops.max_pool2d import MaxPool2D
 from ..ops.pad import Pad
 from ..ops.window import Pads
@@ -26,9 +27,10 @@ def explicit_padding(graph: Graph) -> Graph:
         if not isinstance(op, Conv2D | DepthwiseConv2D | MaxPool2D) or not any(op.pads) or _expressible(node, graph):
             nodes.append(node)
             continue
-        fill = -math.inf if isinstance(op, MaxPool2D) else 0.0
+        x = need(graph.ins(node)[0])
+        lowest = -LARGEST if x.dtype == "float32" else -math.inf
         bare = replace(node, op=replace(op, pads=(0, 0, 0, 0)))
-        nodes += _padded(bare, need(graph.ins(node)[0]), op.pads, fill, tensors)
+        nodes += _padded(bare, x, op.pads, lowest if isinstance(op, MaxPool2D) else 0.0, tensors)
     return graph.with_nodes(nodes, tensors)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..graph import Array, Tensor
 from .base import TfliteOp, same_quant
 from .elementwise import Unary
-from .fixed import accumulator_problem, quantize_multiplier, requantize
+from .fixed import accumulator_problem, float32_ratio, quantize_multiplier, requantize
 from .integer import reach
 
 if TYPE_CHECKING:
@@ -29,9 +29,15 @@ class Abs(Unary):
         return [problem] if problem else []
 
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        return self._scaled(q, x, out, x.scale / out.scale)
+
+    def litert_values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        return self._scaled(q, x, out, float32_ratio(x.scale, out.scale))
+
+    def _scaled(self, q: Array, x: Tensor, out: Tensor, factor: float) -> Array:
         distance = np.abs(q - x.zero_point)
         if not same_quant(x, out):
-            distance = requantize(distance, *quantize_multiplier(x.scale / out.scale))
+            distance = requantize(distance, *quantize_multiplier(factor))
         return np.asarray(np.clip(distance + out.zero_point, -128, 127))
 
     def real(self, x: Array) -> Array:

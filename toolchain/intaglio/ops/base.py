@@ -6,7 +6,7 @@ same stem names its kernel in runtime_c/kernels/c and its test in tests/ops.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .portable import Form, Runtime
 
 Ins = Sequence[Tensor | None]
 Outs = Sequence[Tensor]
@@ -177,6 +178,11 @@ class Op:
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         raise NotImplementedError
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        """The node as other nodes, for a file that all of `runtimes` run with the bytes of `reference` (floats: but for
+        rounding); None where they compute it so as it is. Raises Refuse, naming the runtime, where there is no form."""
+        return None
 
     def forward(self, *xs: Any) -> Any:
         """The float meaning on torch tensors in NHWC, differentiable; imports torch when called."""

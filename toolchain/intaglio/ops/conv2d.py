@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..errors import GraphError
 from ..graph import Array, Tensor
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .portable import RUNTIMES, Form, Parts, Runtime, bias_quant, in_eight_bits
 from .weighted import (
     channel_multipliers,
     input_offset,
@@ -115,6 +116,18 @@ class Conv2D(Op):
         stride, dilation = (o.StrideH(), o.StrideW()), (o.DilationHFactor(), o.DilationWFactor())
         pads = read_padding(o.Padding(), hw_of(x.shape), (w.shape[1], w.shape[2]), stride, dilation)
         return cls(stride, dilation, pads, n.activation(o.FusedActivationFunction())), (0, 1, 2)
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        form = in_eight_bits(node, graph, runtimes, {2: RUNTIMES})
+        if "litert" not in runtimes or (len(node.inputs) > 2 and node.inputs[2]):
+            return form
+        made = node if form is None else form.nodes[0]
+        parts = Parts(node, graph, {} if form is None else {t.name: t for t in form.tensors})
+        out = graph.outs(node)[0]
+        kind = {"int8": np.int32, "int16": np.int64, "float32": np.float32}[out.dtype]
+        zeros = parts.const(np.zeros(out.shape[3], kind), bias_quant(node, graph))
+        why = "with a bias of zeros: LiteRT wants one" + ("" if form is None else f"; {form.why}")
+        return Form((replace(made, inputs=(*made.inputs[:2], zeros)),), tuple(parts.tensors.values()), why)
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         ins = graph.ins(node)

@@ -64,7 +64,7 @@ class DepthToSpace(Op):
         return cls(block_of(n, "DepthToSpaceOptions")), (0,)
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
-        return TfliteOp("DEPTH_TO_SPACE", node.inputs, "DepthToSpaceOptions", {"BlockSize": self.block}, 2)
+        return TfliteOp("DEPTH_TO_SPACE", node.inputs, "DepthToSpaceOptions", {"BlockSize": self.block})
 
     def forward(self, *xs: Any) -> Any:
         n, h, w, c = xs[0].shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +12,7 @@ from ..errors import GraphError
 from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .portable import RUNTIMES, Form, Runtime, in_eight_bits
 from .weighted import (
     channel_multipliers,
     input_offset,
@@ -111,6 +112,9 @@ class DepthwiseConv2D(Op):
         stride, dilation = (o.StrideH(), o.StrideW()), (o.DilationHFactor(), o.DilationWFactor())
         pads = read_padding(o.Padding(), hw_of(x.shape), (w.shape[1], w.shape[2]), stride, dilation)
         return cls(stride, dilation, pads, n.activation(o.FusedActivationFunction())), (0, 1, 2)
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        return in_eight_bits(node, graph, runtimes, {2: RUNTIMES})
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         ins = graph.ins(node)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array, Tensor
+from ..graph import INT_RANGE, Array, Tensor
 from .activation import TFLITE_CODE, Activation
 from .base import (
     Buf,
@@ -30,6 +30,7 @@ from .base import (
 from .fixed import wrap32
 from .float32 import float_problems, is_float, rounded
 from .integer import integer_problems, kernel
+from .portable import Form, Runtime, lacking, looked_up
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
@@ -110,6 +111,27 @@ class Unary(Op):
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
         _expect(n, 1)
         return cls(), (0,)
+
+    def lacks(self, x: Tensor, out: Tensor) -> dict[Runtime, str]:
+        """What runtimes lack of it on tensors like these."""
+        if x.dtype == "float32" or x.dtype != out.dtype:
+            return {}
+        every = np.arange(INT_RANGE[x.dtype][0], INT_RANGE[x.dtype][1] + 1)
+        differing = int((self.values(every, x, out) != self.litert_values(every, x, out)).sum())
+        return {"litert": f"rounds {differing} of {len(every)} inputs otherwise"} if differing else {}
+
+    def litert_values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        """`values` as LiteRT computes them."""
+        return self.values(q, x, out)
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        why = lacking(self.lacks(x, out), runtimes)
+        if why and x.dtype == out.dtype == "int8":
+            return looked_up(node, graph, self.values(np.arange(-128, 128), x, out), f"a GATHER from a table: {why}")
+        if why:
+            raise Refuse(f"{x.dtype}: {why}")
+        return None
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         return TfliteOp(self.tflite[0], node.inputs)

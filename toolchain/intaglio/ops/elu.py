@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array
+from ..graph import Array, Tensor
 from .base import Refuse, TfliteOp
 from .curve import Curve
+from .portable import Runtime
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -28,6 +29,11 @@ class Elu(Curve):
 
     def constants(self) -> tuple[float, ...]:
         return (self.alpha,)
+
+    def lacks(self, x: Tensor, out: Tensor) -> dict[Runtime, str]:
+        if self.alpha != 1.0:
+            return {"tflm": "has an alpha of 1 alone", "litert": "has an alpha of 1 alone"}
+        return {"litert": "works its table out by other arithmetic"} if x.dtype == "int8" else {}
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         if self.alpha != 1.0:

@@ -85,3 +85,8 @@ def accumulator_problem(bound: int, factors: list[tuple[int, int]]) -> str:
     if worst > I32_MAX - (1 << 16):
         return "its output scale is so much finer than its inputs' that requantization leaves 32 bits"
     return ""
+
+
+def float32_ratio(a: float, b: float) -> float:
+    """a / b rounded to float32, as LiteRT divides scales where TFLM divides doubles."""
+    return float(np.float32(a) / np.float32(b))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,9 @@ from ..errors import GraphError
 from ..graph import Array, Tensor
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .conv2d import Conv2D
+from .portable import RUNTIMES, Form, Parts, Runtime, bias_quant, in_eight_bits
+from .reshape import Reshape
 from .weighted import (
     channel_multipliers,
     input_offset,
@@ -106,6 +109,29 @@ class FullyConnected(Op):
         # Some converters leave the flag out and declare the kept shape; runtimes go by the declared shape.
         keep = bool(o.KeepNumDims()) or (len(x.shape) != 2 and n.outputs[0].shape == (*x.shape[:-1], w.shape[0]))
         return cls(n.activation(o.FusedActivationFunction()), keep), (0, 1, 2)
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        """For LiteRT, which rounds the product of two scales to float32, integers go through a CONV_2D of 1 x 1."""
+        x, w = (need(t) for t in graph.ins(node)[:2])
+        out = graph.outs(node)[0]
+        if out.dtype == "float32" or "litert" not in runtimes:
+            # TFLM unpacks 4 bits where there is one scale.
+            channels = w.quant is not None and not w.quant.per_tensor
+            return in_eight_bits(node, graph, runtimes, {4: RUNTIMES[: int(channels)], 2: RUNTIMES})
+        if w.data is None or w.quant is None or any(w.quant.zero_point):
+            raise Refuse("LiteRT rounds it otherwise, and its weights are computed or have a zero point: no CONV_2D")
+        rows, in_c, out_c = x.size // w.shape[1], w.shape[1], w.shape[0]
+        parts = Parts(node, graph)
+        bits = 8 if w.quant.bits == 2 else w.quant.bits
+        weights = parts.const(w.data.reshape(out_c, 1, 1, in_c), replace(w.quant, bits=bits))
+        bias = node.inputs[2] if len(node.inputs) > 2 else ""
+        if not bias:
+            kind = np.int32 if out.dtype == "int8" else np.int64
+            bias = parts.const(np.zeros(out_c, kind), bias_quant(node, graph))
+        flat = parts.add(Reshape((1, 1, rows, in_c)), (x.name,))
+        made = parts.add(Conv2D(activation=self.activation), (flat, weights, bias), out)
+        parts.add(Reshape(out.shape), (made,))
+        return parts.form("a CONV_2D of 1 x 1: LiteRT rounds FULLY_CONNECTED otherwise, by one step, for a few sums")
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         fields = {"FusedActivationFunction": TFLITE_CODE[self.activation], "KeepNumDims": self.keep_num_dims}

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array
-from .base import Op, TfliteOp
+from ..graph import Array, Tensor
+from .add import Add
+from .base import Op, Refuse, TfliteOp
 from .curve import Curve
+from .mul import Mul
+from .portable import Form, Parts, Runtime
+from .tanh import Tanh
 
 if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
@@ -37,6 +42,28 @@ class Gelu(Curve):
 
     def constants(self) -> tuple[float | int, ...]:
         return (int(self.approximate),)
+
+    def lacks(self, x: Tensor, out: Tensor) -> dict[Runtime, str]:
+        own: dict[Runtime, str] = {"litert": "works its table out by other arithmetic"} if x.dtype == "int8" else {}
+        return {"tflm": "has no GELU", **own}
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        x = graph.tensors[node.inputs[0]]
+        if x.dtype != "float32" or "tflm" not in runtimes:
+            return super().portable(node, graph, runtimes)
+        if not self.approximate:
+            raise Refuse("TFLM has no GELU, nor an error function to make it of; approximate='tanh' is written")
+        # x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))
+        parts = Parts(node, graph)
+
+        def by(op: Op, name: str, value: float) -> str:
+            return parts.add(op, (name, parts.const(np.full((1,) * len(x.shape), value, np.float32))))
+
+        cube = parts.add(Mul(), (parts.add(Mul(), (x.name, x.name)), x.name))
+        inner = parts.add(Add(), (x.name, by(Mul(), cube, 0.044715)))
+        gate = by(Add(), parts.add(Tanh(), (by(Mul(), inner, math.sqrt(2 / math.pi)),)), 1.0)
+        parts.add(Mul(), (gate, by(Mul(), x.name, 0.5)))
+        return parts.form("by TANH: TFLM has no GELU")
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

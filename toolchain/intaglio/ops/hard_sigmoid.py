@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array
+from ..graph import Array, Tensor
+from .add import Add
 from .base import Refuse, TfliteOp
 from .curve import Curve
+from .maximum import Maximum
+from .minimum import Minimum
+from .mul import Mul
+from .portable import Form, Parts, Runtime
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -31,6 +37,18 @@ class HardSigmoid(Curve):
 
     def constants(self) -> tuple[float, ...]:
         return self.alpha, self.beta
+
+    def lacks(self, x: Tensor, out: Tensor) -> dict[Runtime, str]:
+        return {"tflm": "has no HARD_SIGMOID", "litert": "has no HARD_SIGMOID"}
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        x = graph.tensors[node.inputs[0]]
+        if x.dtype != "float32":
+            return super().portable(node, graph, runtimes)
+        parts, at = Parts(node, graph), x.name
+        for op, value in ((Mul(), self.alpha), (Add(), self.beta), (Maximum(), 0.0), (Minimum(), 1.0)):
+            at = parts.add(op, (at, parts.const(np.full((1,) * len(x.shape), value, np.float32))))
+        return parts.form("MUL, ADD, MAXIMUM and MINIMUM: TFLite has no HARD_SIGMOID")
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         raise Refuse("TFLite has no HARD_SIGMOID")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +16,8 @@ from .float32 import float_problems, is_float, rounded
 from .integer import int8_problems
 from .inverse_sqrt import inverse_sqrt
 from .movement import tensor_input
+from .portable import Form, Parts, Runtime
+from .reshape import Reshape
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
@@ -85,6 +87,15 @@ class L2Normalization(Op):
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         return TfliteOp("L2_NORMALIZATION", node.inputs, "L2NormOptions", {"FusedActivationFunction": 0}, 2)
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        if len(x.shape) <= 4 or "tflm" not in runtimes:
+            return None
+        parts = Parts(node, graph)
+        rows = parts.add(Reshape((x.size // x.shape[-1], x.shape[-1])), (x.name,))
+        parts.add(Reshape(out.shape), (parts.add(self, (rows,), out),))
+        return parts.form("as rows: TFLM takes four dimensions at most")
 
     def forward(self, *xs: Any) -> Any:
         import torch.nn.functional as F

@@ -11,7 +11,7 @@ import numpy as np
 from ..graph import INT_RANGE, Array, Tensor
 from .base import Buf, Call, Op, Refuse, Struct, TfliteOp
 from .elementwise import Unary
-from .fixed import accumulator_problem, quantize_multiplier, requantize
+from .fixed import accumulator_problem, float32_ratio, quantize_multiplier, requantize
 from .integer import reach
 
 if TYPE_CHECKING:
@@ -35,10 +35,17 @@ class LeakyRelu(Unary):
     check_int16 = check_int8
 
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        return self._scaled(q, x, out, x.scale / out.scale, x.scale * abs(self.alpha) / out.scale)
+
+    def litert_values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        below = float32_ratio(float(np.float32(x.scale) * np.float32(abs(self.alpha))), out.scale)
+        return self._scaled(q, x, out, float32_ratio(x.scale, out.scale), below)
+
+    def _scaled(self, q: Array, x: Tensor, out: Tensor, positive: float, negative: float) -> Array:
         distance = q - x.zero_point
-        above = requantize(distance, *quantize_multiplier(x.scale / out.scale))
+        above = requantize(distance, *quantize_multiplier(positive))
         # A negative alpha turns the sign of the rounded product: halves round differently from a negative factor's.
-        below = requantize(distance, *quantize_multiplier(x.scale * abs(self.alpha) / out.scale))
+        below = requantize(distance, *quantize_multiplier(negative))
         y = np.where(distance >= 0, above, -below if self.alpha < 0 else below)
         return np.asarray(np.clip(y + out.zero_point, *INT_RANGE[out.dtype]))
 

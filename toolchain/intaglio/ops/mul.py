@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array, Tensor
+from ..graph import INT_RANGE, Array, Tensor
 from .activation import activation_range, torch_activation
-from .base import Call, Ins, Outs, arr, need
+from .base import Call, Ins, Outs, Refuse, arr, need
 from .elementwise import Arithmetic
-from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
+from .fixed import accumulator_problem, clamp_to, float32_ratio, quantize_multiplier, requantize
 from .float32 import float_bounds, is_float, rounded
 from .integer import reach
+from .portable import Form, Runtime, looked_up
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
+
+MAX_PAIRS = 1 << 22
+"""Pairs of factors of which every product is looked at."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,8 @@ class Mul(Arithmetic):
         if is_float(ins, outs):
             return [rounded(arr(xs[0]).astype(np.float64) * arr(xs[1]), self.activation)]
         a, b, out = need(ins[0]), need(ins[1]), outs[0]
-        product = (arr(xs[0]).astype(np.int64) - a.zero_point) * (arr(xs[1]).astype(np.int64) - b.zero_point)
-        y = requantize(product, *_factor(a, b, out)) + out.zero_point
-        return [clamp_to(y, *activation_range(self.activation, out), out.dtype)]
+        x, y = (arr(v).astype(np.int64) for v in xs)
+        return [self._products(x, y, a, b, out, _factor(a, b, out))]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         a, b = (need(t) for t in graph.ins(node))
@@ -58,8 +61,42 @@ class Mul(Arithmetic):
         )  # fmt: skip
         return self.call(node, graph, "mul", fields)
 
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        """LiteRT multiplies the scales in float32. Where that changes a product, a factor that is one constant makes an
+        int8 MUL a table; else there is no form."""
+        a, b = (need(t) for t in graph.ins(node))
+        out = graph.outs(node)[0]
+        if out.dtype == "float32" or "litert" not in runtimes:
+            return None
+        product = float(np.float32(a.scale) * np.float32(b.scale))
+        exact, litert = _factor(a, b, out), quantize_multiplier(float32_ratio(product, out.scale))
+        left, right = _possible(a), _possible(b)
+        if exact == litert:
+            return None
+        if left.size * right.size > MAX_PAIRS:
+            raise Refuse("LiteRT multiplies its scales in float32, and rounds some products otherwise")
+        pairs = [self._products(left[:, None], right, a, b, out, factor) for factor in (exact, litert)]
+        differing = int((pairs[0] != pairs[1]).sum())
+        if not differing:
+            return None
+        why = f"LiteRT rounds {differing} of {pairs[0].size} products otherwise"
+        for x, one, table in ((a, right.size, pairs[0][:, 0]), (b, left.size, pairs[0][0])):
+            if one == 1 and x.data is None and x.dtype == "int8" and out.shape == x.shape:
+                return looked_up(replace(node, inputs=(x.name,)), graph, table, f"a GATHER from a table: {why}")
+        raise Refuse(why)
+
+    def _products(self, x: Array, y: Array, a: Tensor, b: Tensor, out: Tensor, factor: tuple[int, int]) -> Array:
+        found = requantize((x - a.zero_point) * (y - b.zero_point), *factor) + out.zero_point
+        return clamp_to(found, *activation_range(self.activation, out), out.dtype)
+
     def forward(self, *xs: Any) -> Any:
         return torch_activation(xs[0] * xs[1], self.activation)
+
+
+def _possible(t: Tensor) -> Array:
+    """The numbers that a tensor can hold, int64: of a constant those that it holds."""
+    low, high = INT_RANGE[t.dtype]
+    return np.arange(low, high + 1) if t.data is None else np.unique(t.data).astype(np.int64)
 
 
 def _factor(a: Tensor, b: Tensor, out: Tensor) -> tuple[int, int]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,8 @@ from ..graph import DTYPES, INT_RANGE, Array, Tensor, constant
 from .base import Buf, Call, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .float32 import LARGEST, float_bits
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
+from .portable import Form, Parts, Runtime
+from .reshape import Reshape
 from .window import MAX_SIDE, Pair
 
 if TYPE_CHECKING:
@@ -21,13 +23,16 @@ if TYPE_CHECKING:
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
 
+MOST_DIMENSIONS = 5
+"""Of TFLM and of LiteRT."""
+
 
 @dataclass(frozen=True)
 class Pad(Op):
     """inputs: (x,). `pads[d]` is how much is put before and after along dimension d.
 
-    `value` is the real number that is put there, in a float and in a quantized graph alike; -inf is the lowest that the
-    tensor can hold. Without quantization it is the integer itself.
+    `value` is the real number that is put there, in a float and in a quantized graph alike; -inf is the lowest that
+    integers can hold. Without quantization it is the integer itself.
     """
 
     name: ClassVar[str] = "pad"
@@ -43,6 +48,10 @@ class Pad(Op):
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
+        if math.isnan(self.value) or (math.isinf(self.value) and outs[0].dtype == "float32"):
+            # MAX_POOL right behind it takes -inf as padding of its own: lower/fuse_padding.py.
+            remedy = "pad with a finite number, or put a MAX_POOL right behind a PAD with -inf of height and width"
+            return [f"it pads with {self.value:g}, which no kernel computes on; {remedy}"]
         return move_problems([x], outs, [self._move(x, outs[0])])
 
     def fill(self, t: Tensor) -> float | int:
@@ -91,11 +100,22 @@ class Pad(Op):
         pads = np.array(self.pads, np.int32).reshape(len(self.pads), 2)
         if self.value == 0.0:
             return TfliteOp("PAD", (node.inputs[0], pads), "PadOptions")
-        if out.dtype == "float32" and math.isinf(self.value):
-            value: Array = np.array(np.copysign(np.finfo(np.float32).max, self.value), np.float32)
-        else:
-            value = np.array(self.fill(out), DTYPES[out.dtype])
+        infinite = out.dtype == "float32" and math.isinf(self.value)
+        value = np.array(self.value if infinite else self.fill(out), DTYPES[out.dtype])
         return TfliteOp("PADV2", (node.inputs[0], pads, constant(f"{out.name}:fill", value, out.quant)), "PadV2Options")
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        """Runtimes pad five dimensions: of more, one after another."""
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        if len(x.shape) <= MOST_DIMENSIONS:
+            return None
+        parts, at, sizes = Parts(node, graph), x.name, list(x.shape)
+        for d in (d for d, pair in enumerate(self.pads) if any(pair)):
+            flat = parts.add(Reshape((math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :]))), (at,))
+            at = parts.add(replace(self, pads=((0, 0), self.pads[d], (0, 0))), (flat,), out)
+            sizes[d] += sum(self.pads[d])
+        parts.add(Reshape(out.shape), (at,), out)
+        return parts.form(f"one dimension after another: runtimes pad {MOST_DIMENSIONS} at most")
 
     def forward(self, *xs: Any) -> Any:
         import torch.nn.functional as F

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,11 +10,12 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Outs, TfliteOp, Types, arr, need
+from .base import Call, Ins, Outs, Refuse, TfliteOp, Types, arr, need
 from .elementwise import Binary
-from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
+from .fixed import accumulator_problem, clamp_to, float32_ratio, quantize_multiplier, requantize
 from .float32 import is_float, rounded
 from .integer import reach
+from .portable import Form, Runtime
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -47,11 +48,7 @@ class PRelu(Binary):
             real = arr(xs[0]).astype(np.float64)
             return [rounded(np.where(real >= 0, real, real * arr(xs[1])))]
         x, alpha, out = need(ins[0]), need(ins[1]), outs[0]
-        above, below = _factors(x, alpha, out)
-        distance = arr(xs[0]).astype(np.int64) - x.zero_point
-        product = distance * (arr(xs[1]).astype(np.int64) - alpha.zero_point)
-        y = np.where(distance >= 0, requantize(distance, *above), requantize(product, *below))
-        return [clamp_to(y + out.zero_point, -128, 127)]
+        return [_values(arr(xs[0]), arr(xs[1]), x, alpha, out, _factors(x, alpha, out))]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, alpha = (need(t) for t in graph.ins(node))
@@ -66,11 +63,34 @@ class PRelu(Binary):
         )  # fmt: skip
         return self.call(node, graph, "prelu", fields)
 
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        x, alpha = (need(t) for t in graph.ins(node))
+        out = graph.outs(node)[0]
+        if x.dtype == "float32" or "litert" not in runtimes:
+            return None
+        slopes = np.arange(-128, 128) if alpha.data is None else np.unique(alpha.data).astype(np.int64)
+        every = np.arange(-128, 128)[:, None]
+        product = float(np.float32(x.scale) * np.float32(alpha.scale))
+        rounded = [quantize_multiplier(float32_ratio(f, out.scale)) for f in (x.scale, product)]
+        exact, litert = (_values(every, slopes, x, alpha, out, f) for f in (_factors(x, alpha, out), rounded))
+        if (exact != litert).any():
+            raise Refuse(f"LiteRT rounds {int((exact != litert).sum())} of {exact.size} products otherwise")
+        return None
+
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         return TfliteOp("PRELU", node.inputs)
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].clamp(min=0.0) + xs[1] * xs[0].clamp(max=0.0)
+
+
+def _values(
+    q: Array, slopes: Array, x: Tensor, alpha: Tensor, out: Tensor, factors: Sequence[tuple[int, int]]
+) -> Array:
+    distance = q.astype(np.int64) - x.zero_point
+    product = distance * (slopes.astype(np.int64) - alpha.zero_point)
+    y = np.where(distance >= 0, requantize(distance, *factors[0]), requantize(product, *factors[1]))
+    return clamp_to(y + out.zero_point, -128, 127)
 
 
 def _factors(x: Tensor, alpha: Tensor, out: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:

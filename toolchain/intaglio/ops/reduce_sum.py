@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..graph import Tensor
+from .base import Refuse
 from .fixed import quantize_multiplier
 from .mean import Mean
+from .portable import Form, Runtime
+
+if TYPE_CHECKING:
+    from ..graph import Graph, Node
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,11 @@ class ReduceSum(Mean):
 
     def factor(self, x: Tensor, out: Tensor) -> tuple[int, int]:
         return quantize_multiplier(x.scale / out.scale)
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        if "litert" in runtimes and graph.outs(node)[0].dtype != "float32":
+            raise Refuse("LiteRT adds integers without their zero points and scales")
+        return super().portable(node, graph, runtimes)
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].sum(dim=self.axes, keepdim=self.keep_dims) if self.axes else xs[0]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array, Tensor
+from ..graph import DTYPES, Array, Tensor
 from .activation import Activation, activation_range, torch_activation
-from .base import Call, Op, TfliteOp, same_quant
+from .base import Call, Op, TfliteOp, need, same_quant
 from .elementwise import Unary
-from .fixed import accumulator_problem, quantize_multiplier, requantize
+from .fixed import accumulator_problem, float32_ratio, quantize_multiplier, requantize
 from .float32 import float_range
 from .integer import reach
+from .maximum import Maximum
+from .minimum import Minimum
+from .portable import Form, Parts, Runtime, lacking
 from .rescale import rescale_call
 
 if TYPE_CHECKING:
@@ -42,8 +46,30 @@ class Relu(Unary):
     check_int16 = check_int8
 
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
-        y = requantize(q - x.zero_point, *quantize_multiplier(x.scale / out.scale)) + out.zero_point
+        return self._scaled(q, x, out, x.scale / out.scale)
+
+    def _scaled(self, q: Array, x: Tensor, out: Tensor, factor: float) -> Array:
+        y = requantize(q - x.zero_point, *quantize_multiplier(factor)) + out.zero_point
         return np.asarray(np.clip(y, *activation_range(self.activation, out)))
+
+    def litert_values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        return self._scaled(q, x, out, float32_ratio(x.scale, out.scale))
+
+    def lacks(self, x: Tensor, out: Tensor) -> dict[Runtime, str]:
+        beyond: dict[Runtime, str] = {"tflm": "has no RELU_N1_TO_1"} if self.activation == "relu_n1_to_1" else {}
+        return {**super().lacks(x, out), **beyond}
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        why = lacking(self.lacks(x, out), runtimes)
+        if not why or (x.dtype != "float32" and not same_quant(x, out)):
+            return super().portable(node, graph, runtimes)
+        # On one grid a clamp moves nothing: it is MAXIMUM and MINIMUM.
+        parts = Parts(node, graph)
+        low, high = (-1.0, 1.0) if x.dtype == "float32" else activation_range(self.activation, out)
+        ends = [parts.const(np.full((1,) * len(x.shape), v, DTYPES[x.dtype]), x.quant) for v in (low, high)]
+        parts.add(Minimum(), (parts.add(Maximum(), (x.name, ends[0])), ends[1]))
+        return parts.form(f"MAXIMUM and MINIMUM: {why}")
 
     def call_int16(self, x: Tensor, out: Tensor) -> Call:
         return rescale_call(x, out, activation_range(self.activation, out))

@@ -32,11 +32,18 @@ class Rsqrt(Unary):
             return [f"its output scale {out.scale} is too fine for its input scale {x.scale}"]
         return []
 
+    def litert_values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        product = float(np.sqrt(np.float32(x.scale)) * np.float32(out.scale))
+        return self._scaled(q, x, out, quantize_multiplier(1 / product))
+
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        return self._scaled(q, x, out, _factor(x, out))
+
+    def _scaled(self, q: Array, x: Tensor, out: Tensor, scaled: tuple[int, int]) -> Array:
         distance = q - x.zero_point
         multiplier, shift = inverse_sqrt(np.maximum(distance, 1))
         root = requantize(np.ones_like(q), multiplier, shift + FRACTION_BITS)
-        factor, factor_shift = _factor(x, out)
+        factor, factor_shift = scaled
         y = requantize(root, factor, factor_shift - FRACTION_BITS) + out.zero_point
         return np.where(distance <= 0, 127, np.clip(y, -128, 127))
 

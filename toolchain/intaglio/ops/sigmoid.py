@@ -14,6 +14,7 @@ import numpy as np
 
 from ..graph import Array, Quant, Tensor
 from .base import Buf, Call, Const, Struct
+from .curve import tabulated
 from .elementwise import Unary
 from .fixed import quantize_multiplier, requantize
 
@@ -69,6 +70,9 @@ class Sigmoid(Unary):
         inside = np.where(np.abs(distance) < radius, distance, 0)
         y = np.clip(self.curve(requantize(inside, multiplier, shift)), -128, 127)
         return np.where(distance <= -radius, -128, np.where(distance >= radius, 127, y))
+
+    def litert_values(self, q: Array, x: Tensor, out: Tensor) -> Array:
+        return self.values(q, x, out) if x.dtype == "int16" else tabulated(self.real, q, x, out)
 
     def values_int16(self, q: Array, x: Tensor) -> Array:
         multiplier, shift = input_factor(x)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array
+from ..graph import Array, Tensor
 from .base import Refuse, TfliteOp
 from .curve import Curve
+from .portable import Runtime
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -26,6 +27,11 @@ class Silu(Curve):
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         raise Refuse("TFLite has no SILU, and its LOGISTIC and MUL in a row round twice: other bytes")
+
+    def lacks(self, x: Tensor, out: Tensor) -> dict[Runtime, str]:
+        if x.dtype != "int8":
+            return {}
+        return {"tflm": "has no SILU", "litert": "has no SILU"}
 
     def forward(self, *xs: Any) -> Any:
         import torch.nn.functional as F

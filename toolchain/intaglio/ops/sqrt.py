@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array
+from ..graph import Array, Tensor
 from .curve import Curve
+from .portable import Runtime
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Sqrt(Curve):
     def real(self, x: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.sqrt(x))
+
+    def lacks(self, x: Tensor, out: Tensor) -> dict[Runtime, str]:
+        if x.dtype != "int8":
+            return {}
+        return {"tflm": "fails on int8", "litert": "rounds other inputs otherwise"}
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].sqrt()

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array
+from ..graph import Array, Tensor
 from .curve import Curve
+from .portable import Runtime
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class Square(Curve):
 
     def real(self, x: Array) -> Array:
         return np.square(x)
+
+    def lacks(self, x: Tensor, out: Tensor) -> dict[Runtime, str]:
+        if x.dtype != "int8":
+            return {}
+        return {"tflm": "fails on int8", "litert": "refuses int8"}
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].square()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,8 @@ from ..errors import GraphError
 from ..graph import Array, Tensor
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
+from .portable import Form, Parts, Runtime
+from .reshape import Reshape
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
@@ -95,6 +98,21 @@ class StridedSlice(Op):
         fields = {"EndMask": end_mask, "ShrinkAxisMask": sum(1 << d for d in self.shrink)}
         inputs: tuple[str | Array, ...] = (node.inputs[0], *(np.array(v, np.int32) for v in values))
         return TfliteOp("STRIDED_SLICE", inputs, "StridedSliceOptions", fields, 2)
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        """TFLM cuts four dimensions, LiteRT five: of more, one after another."""
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        most = 4 if "tflm" in runtimes else 5
+        if len(x.shape) <= most:
+            return None
+        parts, at, sizes = Parts(node, graph), x.name, list(x.shape)
+        for d in self._cut():
+            flat = parts.add(Reshape((math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :]))), (at,))
+            one = StridedSlice((0, self.begin[d], 0), (ALL, self.size[d], ALL), (1, self.stride[d], 1))
+            at, sizes[d] = parts.add(one, (flat,)), self.size[d]
+        parts.add(Reshape(out.shape), (at,))
+        runtime = "TFLM" if "tflm" in runtimes else "LiteRT"
+        return parts.form(f"one dimension after another: {runtime} cuts {most} of them at most")
 
     def forward(self, *xs: Any) -> Any:
         import torch

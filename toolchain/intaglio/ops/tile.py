@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,10 @@ import numpy as np
 from ..errors import GraphError
 from ..graph import Array, Tensor
 from .base import Call, Ins, Op, Outs, TfliteOp, Types, arr, need
+from .concatenation import Concatenation
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
+from .portable import Form, Parts, Runtime
+from .reshape import Reshape
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
@@ -69,12 +72,40 @@ class Tile(Op):
         return cls(n.ints(1)), (0,)
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
-        repeated = [d for d, t in enumerate(self.times) if t > 1]
-        if len(repeated) == 1 and self.times[repeated[0]] <= MOST_JOINED:
+        axis = self._joined()
+        if axis is not None:
             # TFLM has no TILE.
-            inputs = node.inputs * self.times[repeated[0]]
-            return TfliteOp("CONCATENATION", inputs, "ConcatenationOptions", {"Axis": repeated[0]}, 2)
+            inputs = node.inputs * self.times[axis]
+            return TfliteOp("CONCATENATION", inputs, "ConcatenationOptions", {"Axis": axis}, 2)
         return TfliteOp("TILE", (node.inputs[0], np.array(self.times, np.int32)))
+
+    def _joined(self) -> int | None:
+        """The axis of the one CONCATENATION that it is, if it is one."""
+        repeated = [d for d, t in enumerate(self.times) if t > 1]
+        return repeated[0] if len(repeated) == 1 and self.times[repeated[0]] <= MOST_JOINED else None
+
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        """TFLM joins instead: along one dimension after another, between RESHAPEs to three, ten tensors at a time."""
+        if "tflm" not in runtimes or self._joined() is not None:
+            return None
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        parts, at, shape = Parts(node, graph), x.name, list(x.shape)
+        for axis, times in enumerate(self.times):
+            if times == 1:
+                continue
+            flat = parts.add(Reshape((math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))), (at,))
+            pieces = [flat] * times
+            while len(pieces) > 1:
+                whole, rest = divmod(len(pieces), MOST_JOINED)
+                # Equal pieces come first: ten of them are joined once, and that result stands `whole` times.
+                tens = [parts.add(Concatenation(1), pieces[:MOST_JOINED])] * whole if whole else []
+                pieces = [*tens, *pieces[len(pieces) - rest :]]
+                if not whole:
+                    pieces = [parts.add(Concatenation(1), pieces)]
+            at = pieces[0]
+            shape[axis] *= times
+        parts.add(Reshape(out.shape), (at,))
+        return parts.form("as CONCATENATIONs: TFLM has no TILE")
 
     def forward(self, *xs: Any) -> Any:
         return xs[0].tile(self.times)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,11 +13,16 @@ from ..errors import GraphError
 from ..graph import Array, Tensor
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, steps, tensor_input
+from .portable import Form, Parts, Runtime
+from .reshape import Reshape
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+
+MOST_DIMENSIONS = 5
+"""Of TFLM."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,44 @@ class Transpose(Op):
         perm = np.array(self.perm, np.int32)
         return TfliteOp("TRANSPOSE", (node.inputs[0], perm), "TransposeOptions", {}, 2)
 
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        """TFLM orders five dimensions: more are merged, and where that is not enough moved one after another."""
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        if len(x.shape) <= MOST_DIMENSIONS:
+            return None
+        parts = Parts(node, graph)
+        shape, perm = _merged(x.shape, self.perm)
+        at = parts.add(Reshape(shape), (x.name,))
+        order = list(range(len(shape)))
+        if len(shape) <= MOST_DIMENSIONS:
+            at, perm = parts.add(Transpose(perm), (at,)), ()
+        for i, wanted in enumerate(perm):
+            j = order.index(wanted)
+            if j > i:
+                sizes = [shape[d] for d in order]
+                blocks = (math.prod(sizes[:i]), math.prod(sizes[i:j]), sizes[j], math.prod(sizes[j + 1 :]))
+                at = parts.add(Transpose((0, 2, 1, 3)), (parts.add(Reshape(blocks), (at,)),))
+                order.insert(i, order.pop(j))
+        parts.add(Reshape(out.shape), (at,))
+        return parts.form(f"in fewer dimensions than {len(x.shape)}: TFLM orders {MOST_DIMENSIONS} at most")
+
     def forward(self, *xs: Any) -> Any:
         return xs[0].permute(self.perm)
 
     def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
         return ties.moved(self, ins, outs)
+
+
+def _merged(shape: Sequence[int], perm: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The same reordering of fewer dimensions: those of 1 left away, neighbours that stay neighbours taken together."""
+    kept = [p for p in perm if shape[p] > 1]
+    runs: list[list[int]] = []
+    for p in kept:
+        last = runs[-1][-1] if runs else None
+        if last is not None and p > last and all(shape[d] == 1 for d in range(last + 1, p)):
+            runs[-1].append(p)
+        else:
+            runs.append([p])
+    before = sorted(runs)
+    sizes = tuple(math.prod(shape[d] for d in run) for run in before)
+    return (sizes, tuple(before.index(run) for run in runs)) if runs else ((1,), (0,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +13,7 @@ from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .movement import tensor_input
+from .portable import RUNTIMES, Form, Runtime, in_eight_bits
 from .weighted import (
     channel_multipliers,
     input_offset,
@@ -114,11 +115,20 @@ class TransposeConv(Op):
         pads = read_padding(o.Padding(), hw, (w.shape[1], w.shape[2]), stride)
         return cls(hw, stride, (pads[0], pads[2]), n.activation(o.FusedActivationFunction())), (2, 1, 3)
 
+    def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
+        x, w = (need(t) for t in graph.ins(node)[:2])
+        same = self.cut != (0, 0)
+        for n, out, k, s in zip(x.shape[1:3], self.size, w.shape[1:3], self.stride, strict=True):
+            found = (out + s - 1) // s if same else (out + s - k) // s
+            if "litert" in runtimes and found != n:
+                raise Refuse(f"LiteRT wants an input of {found} where {n} make its {out}; give it no output padding")
+        return in_eight_bits(node, graph, runtimes, {4: RUNTIMES, 2: RUNTIMES})
+
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         w, out = need(graph.ins(node)[1]), graph.outs(node)[0]
         same = same_pads(self.size, (w.shape[1], w.shape[2]), self.stride, (1, 1))
         if self.cut not in ((same[0], same[2]), (0, 0)):
-            raise Refuse(f"its result is cut by {self.cut}, which is neither SAME nor VALID")
+            raise Refuse(f"its result is cut by {self.cut}, which is neither SAME nor VALID of TFLite")
         fields = {
             "Padding": 1 if self.cut == (0, 0) else 0,
             "StrideH": self.stride[0],

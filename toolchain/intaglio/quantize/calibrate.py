@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..arrays import keys, load_named
 from ..errors import DataError
-from ..graph import Array, Graph
+from ..graph import Array, Graph, as_array
 from ..train.float_run import keeps_batch, run_float
 from . import methods
 from .histogram import Histogram, counted, empty
@@ -95,7 +95,7 @@ def read_samples(graph: Graph, data: Any, source: str = "calibration data") -> l
     Raises: DataError naming the file or source and the key.
     """
     if isinstance(data, str | Path):
-        return _from_npz(graph, Path(data))
+        return _from_mapping(graph, load_named(Path(data), graph.inputs), str(data))
     if isinstance(data, Mapping):
         return _from_mapping(graph, data, source)
     if hasattr(data, "shape") and hasattr(data, "dtype"):
@@ -124,29 +124,9 @@ def _mapping(graph: Graph, sample: Any, where: str) -> Mapping[str, Any]:
     return {graph.inputs[0]: sample}
 
 
-def _from_npz(graph: Graph, path: Path) -> list[Array]:
-    try:
-        found = np.load(path, allow_pickle=False)
-        if not hasattr(found, "files"):
-            raise DataError(str(path), "is a single array (.npy)", "an .npz with one array an input")
-        with found:
-            arrays = {k: found[k] for k in found.files if k in graph.inputs or k == "x"}
-            return _from_mapping(graph, arrays, str(path), found.files)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as e:
-        reason = getattr(e, "strerror", None) or str(e).splitlines()[0][:200]
-        raise DataError(str(path), f"cannot be read as an .npz ({reason})", "arrays of numbers in an .npz") from e
-
-
-def _from_mapping(
-    graph: Graph, arrays: Mapping[str, Any], source: str, keys: Sequence[str] | None = None
-) -> list[Array]:
-    if len(graph.inputs) == 1 and graph.inputs[0] not in arrays and "x" in arrays:
-        arrays = {graph.inputs[0]: arrays["x"]}
-    missing = [n for n in graph.inputs if n not in arrays]
-    if missing:
-        wanted = ", ".join(graph.inputs) + (" (or x)" if len(graph.inputs) == 1 else "")
-        raise DataError(source, f"has no array {missing[0]!r}, only {', '.join(keys or arrays) or 'nothing'}", wanted)
-    found = [_fit(graph, n, arrays[n], f"{source}, array {n}") for n in graph.inputs]
+def _from_mapping(graph: Graph, arrays: Mapping[str, Any], source: str) -> list[Array]:
+    chosen = keys(source, list(arrays), graph.inputs)
+    found = [_fit(graph, n, arrays[k], f"{source}, array {k}") for n, k in zip(graph.inputs, chosen, strict=True)]
     if len({len(a) for a in found}) > 1:
         lengths = ", ".join(f"{n}: {len(a)}" for n, a in zip(graph.inputs, found, strict=True))
         raise DataError(source, f"has unlike numbers of samples ({lengths})", "as many for each input")
@@ -155,7 +135,7 @@ def _from_mapping(
 
 def _fit(graph: Graph, name: str, data: Any, where: str) -> Array:
     """One input's samples, checked."""
-    x: Array = np.asarray(data.detach().cpu().numpy() if hasattr(data, "detach") else data)
+    x = as_array(data)
     shape = graph.tensors[name].shape
     if x.dtype.kind != "f":
         raise DataError(

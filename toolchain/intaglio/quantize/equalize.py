@@ -6,6 +6,8 @@ aside), and the outputs of the graph stay the same to the last bit.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,12 +40,14 @@ class Pair:
 
 def equalize(graph: Graph) -> Graph:
     """A float graph with the same outputs, in whose pairs of layers channel i of the first layer's weights spans as
-    much as the second layer's weights for its input channel i, as far as powers of two allow."""
+    much as the second layer's weights for its input channel i, as far as powers of two allow. Layers in integers stay
+    as they are."""
     graph = simplify(graph)
     pairs = pairs_of(graph)
     nodes, tensors = list(graph.nodes), dict(graph.tensors)
+    uses = Counter(name for node in nodes for name in node.inputs)
     for at in sorted({i for p in pairs for i in (p.first, p.second)}):
-        nodes[at] = _owning(nodes[at], tensors)
+        nodes[at] = _owning(nodes[at], uses, tensors)
     for _ in range(ROUNDS):
         moved = False
         for pair in pairs:
@@ -86,7 +90,8 @@ def _follower(node: Node, graph: Graph) -> Node | None:
 
 
 def _layer(node: Node, graph: Graph) -> bool:
-    return node.op.name in LAYERS and all(graph.tensors[n].is_const for n in node.inputs[1:] if n)
+    constants = [graph.tensors[n] for n in node.inputs[1:] if n]
+    return node.op.name in LAYERS and all(t.is_const and t.dtype == "float32" for t in constants)
 
 
 def _input_channels(node: Node, graph: Graph) -> int:
@@ -109,12 +114,13 @@ def _carries(node: Node, graph: Graph) -> bool:
     )
 
 
-def _owning(node: Node, tensors: dict[str, Tensor]) -> Node:
+def _owning(node: Node, uses: Mapping[str, int], tensors: dict[str, Tensor]) -> Node:
     """The layer with weights and a bias of its own, so that another that shares them is not changed."""
     inputs = [node.inputs[0]]
     for name in node.inputs[1:]:
-        own = f"{name}:equalized:{node.name}" if name else ""
-        if name:
+        own = name
+        if name and uses[name] > 1:
+            own = f"{name}:equalized:{node.name}"
             tensors[own] = replace(tensors[name], name=own)
         inputs.append(own)
     return replace(node, inputs=tuple(inputs))

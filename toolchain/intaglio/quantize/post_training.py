@@ -164,6 +164,7 @@ def _require_float(graph: Graph) -> None:
     problems = [f"{t.name} is {t.dtype}" for t in graph.tensors.values() if t.dtype != "float32"]
     problems += [f"{t.name} is state kept between inferences" for t in graph.states()]
     for node in graph.nodes:
+        problems += [f"{node.op.name} ({node.name}): {p}" for p in node.op.check(graph.ins(node), graph.outs(node))]
         weighted = node.op.name in WEIGHTED or isinstance(node.op, Normalization)
         if weighted and not all(graph.tensors[n].is_const for n in node.inputs[1:] if n):
             problems.append(f"{node.op.name} ({node.name}) has weights computed at run time")

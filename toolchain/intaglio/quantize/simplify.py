@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..graph import Graph, verify
+from ..graph import Graph, same_parts, verify
 from ..lower.dead_code import dead_code
 from ..lower.fold_batch_norm import fold_batch_norm
 from ..lower.fold_float import fold_float
@@ -20,9 +20,16 @@ PASSES = (
 
 
 def simplify(graph: Graph) -> Graph:
-    """Apply the passes for float graphs in order. Doing it twice changes nothing, so that calibration and
-    quantization, which both do it, name the same tensors."""
-    for pass_ in PASSES:
-        # A node that nothing reads any more would count as a reader in the next pass.
-        graph = verify(dead_code(pass_(dead_code(graph))), "float")
+    """Apply the passes for float graphs in order, again and again until none finds anything: what one leaves behind may
+    be work for an earlier one. (A RELU fused across a RESHAPE leaves two RESHAPEs in a row.)
+
+    So doing it twice changes nothing, and calibration and quantization, which both do it, name the same tensors. It
+    comes to an end: each change removes a node, or lets one read what is computed earlier.
+    """
+    before = None
+    while before is None or not same_parts(graph, before):
+        before = graph
+        for pass_ in PASSES:
+            # A node that nothing reads any more would count as a reader in the next pass.
+            graph = verify(dead_code(pass_(dead_code(graph))), "float")
     return graph

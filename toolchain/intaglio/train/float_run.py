@@ -84,7 +84,8 @@ def check_inputs(graph: Graph, inputs: Sequence[Any]) -> None:
 
 
 def as_tensors(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
-    """The inputs of a module of `graph` as torch tensors, of whatever dtype they have: arrays come in as well.
+    """The inputs of a module of `graph` as torch tensors [n, ...], of whatever dtype they have: arrays come in as well,
+    and the graph's own leading 1 may stand behind the n.
 
     Raises: DataError for what is no array of numbers, another number of inputs or another shape.
     """
@@ -92,9 +93,12 @@ def as_tensors(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
     found = []
     for k, x in enumerate(inputs):
         try:
-            found.append(torch.as_tensor(x))
+            x = torch.as_tensor(x)
         except (TypeError, ValueError, RuntimeError) as e:
             raise DataError(f"input {k}", f"is {type(x).__name__}: {e}", "a tensor, or an array of numbers") from None
+        shape = graph.tensors[graph.inputs[k]].shape if k < len(graph.inputs) else ()
+        whole = shape[:1] == (1,) and x.dim() == len(shape) + 1 and tuple(x.shape[1:]) == shape
+        found.append(x.reshape(len(x), *shape[1:]) if whole else x)
     check_inputs(graph, found)
     return found
 

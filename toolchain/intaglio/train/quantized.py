@@ -101,7 +101,8 @@ class QuantizedModule(GraphModule):
             inputs: one array per graph input, [n, *shape without the batch]: numbers, or the bytes that the C takes,
                 which are known by the input's own integer dtype.
 
-        Returns: one array per graph output, [n, *shape], in its dtype: integers, floats where a kept layer makes it.
+        Returns: one array per graph output, [n, *shape without the batch], in its dtype: integers, floats where a kept
+            layer makes it.
         """
         tensors = as_tensors(self.graph, inputs)
         portions: list[list[Array]] = []
@@ -109,11 +110,11 @@ class QuantizedModule(GraphModule):
             constants = self.constants()
             graph = self._quantized(constants)
             if not len(tensors[0]):
-                return [np.zeros((0, *t.shape), DTYPES[t.dtype]) for t in _outputs(graph)]
+                return [np.zeros((0, *_row(t)), DTYPES[t.dtype]) for t in _outputs(graph)]
             for start in range(0, len(tensors[0]), PORTION):
                 part = [x[start : start + PORTION] for x in tensors]
                 found = zip(self._values(graph, constants, part), _outputs(graph), strict=True)
-                portions.append([_array(y, t).reshape(len(part[0]), *t.shape) for y, t in found])
+                portions.append([_array(y, t).reshape(len(part[0]), *_row(t)) for y, t in found])
         return [np.concatenate(p) for p in zip(*portions, strict=True)]
 
     def _values(self, graph: Graph, constants: Mapping[str, Any], inputs: Sequence[Any]) -> list[Any]:
@@ -169,6 +170,11 @@ def _batched(t: Tensor, samples: int) -> Tensor:
 
 def _outputs(graph: Graph) -> list[Tensor]:
     return [graph.tensors[n] for n in graph.outputs]
+
+
+def _row(t: Tensor) -> tuple[int, ...]:
+    """The shape of one sample's output, without the leading 1."""
+    return t.shape[1:] if t.shape[:1] == (1,) else t.shape
 
 
 def _array(value: Any, t: Tensor) -> Array:
