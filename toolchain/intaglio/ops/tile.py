@@ -95,13 +95,13 @@ class Tile(Op):
                 continue
             flat = parts.add(Reshape((math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))), (at,))
             pieces = [flat] * times
+            joined: dict[tuple[str, ...], str] = {}  # equal tens are joined once
             while len(pieces) > 1:
-                whole, rest = divmod(len(pieces), MOST_JOINED)
-                # Equal pieces come first: ten of them are joined once, and that result stands `whole` times.
-                tens = [parts.add(Concatenation(1), pieces[:MOST_JOINED])] * whole if whole else []
-                pieces = [*tens, *pieces[len(pieces) - rest :]]
-                if not whole:
-                    pieces = [parts.add(Concatenation(1), pieces)]
+                tens = [tuple(pieces[i : i + MOST_JOINED]) for i in range(0, len(pieces), MOST_JOINED)]
+                for ten in tens:
+                    if ten not in joined:
+                        joined[ten] = parts.add(Concatenation(1), ten) if len(ten) > 1 else ten[0]
+                pieces = [joined[ten] for ten in tens]
             at = pieces[0]
             shape[axis] *= times
         parts.add(Reshape(out.shape), (at,))
