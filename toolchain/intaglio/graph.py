@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -159,10 +160,25 @@ class Graph:
         return [t for t in self.tensors.values() if t.state]
 
     def consumers(self, name: str) -> list[Node]:
-        return [n for n in self.nodes if name in n.inputs]
+        """The nodes that read a tensor, in order, each once."""
+        return list(self._readers.get(name, ()))
 
     def producer(self, name: str) -> Node | None:
-        return next((n for n in self.nodes if name in n.outputs), None)
+        """The node that writes a tensor."""
+        return self._writers.get(name)
+
+    # Looked up for each node by many passes: worked out once, or thousands of nodes would take for ever.
+    @cached_property
+    def _readers(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault(name, []).append(node)
+        return found
+
+    @cached_property
+    def _writers(self) -> dict[str, Node]:
+        return {name: node for node in reversed(self.nodes) for name in node.outputs}
 
     def with_nodes(self, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
         """The same graph with other nodes; tensors that nothing refers to any more are dropped."""
