@@ -238,8 +238,8 @@ def fresh(name: str, taken: Container[str]) -> str:
 def verify(graph: Graph, stage: Stage) -> Graph:
     """Check the rules of `stage` and return the graph unchanged; raise GraphError on the first rule broken.
 
-    Always: names resolve, nodes are in execution order, each tensor is written once, shapes are what the operators
-    say, constants match their shape and dtype, per-channel quantization has one entry a channel.
+    Always: names resolve, nodes are in execution order and have the inputs that their operators take, each tensor is
+    written once, shapes are what the operators say, constants match their shape and dtype, per-channel quantization has one entry a channel.
     quantized: an operator other than QUANTIZE and DEQUANTIZE has float32 tensors only, or none.
     lowered: each node has its Calls.
     planned: each tensor that is read or written has its place, inside the arena.
@@ -263,6 +263,7 @@ def verify(graph: Graph, stage: Stage) -> Graph:
             if name in known:
                 raise GraphError(f"node {node.name}", f"output {name!r} is written twice")
             known.add(name)
+        _verify_inputs(node)
         found = [(t.shape, t.dtype) for t in graph.outs(node)]
         expected = [(tuple(s), d) for s, d in node.op.infer(graph.ins(node), graph.outs(node))]
         if found != expected:
@@ -272,6 +273,16 @@ def verify(graph: Graph, stage: Stage) -> Graph:
         if name not in known:
             raise GraphError(here, f"output {name!r} is never written")
     return graph
+
+
+def _verify_inputs(node: Node) -> None:
+    op = node.op
+    fewest = len(op.input_names) - op.optional
+    needed = node.inputs if op.repeats and not op.optional else node.inputs[:fewest]
+    if len(node.inputs) < fewest or "" in needed or (len(node.inputs) > len(op.input_names) and not op.repeats):
+        found = f"has {sum(map(bool, node.inputs))} inputs of {len(node.inputs)} places"
+        names = f"{', '.join(op.input_names)}" + (f"; the last {op.optional} may be absent" if op.optional else "")
+        raise GraphError(f"node {node.name} ({op.name})", found, names)
 
 
 def _verify_tensor(key: str, t: Tensor) -> None:

@@ -19,6 +19,7 @@ class AssignVariable(Op):
     """inputs: (value, state); no outputs. The reference returns the state's new value."""
 
     name: ClassVar[str] = "assign_variable"
+    input_names: ClassVar[tuple[str, ...]] = ("value", "state")
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         value, state = need(ins[0]), need(ins[1])

@@ -39,6 +39,7 @@ class Normalization(Op):
     """(x - mean) / sqrt(variance + epsilon) * scale + offset; the variance divides by N."""
 
     input_names: ClassVar[tuple[str, ...]] = ("x", "scale", "offset")
+    optional: ClassVar[int] = 2
     trainable: ClassVar[tuple[int, ...]] = (1, 2)
     inplace: ClassVar[tuple[int, ...]] = (0,)
     epsilon: float = 1e-5

@@ -22,6 +22,7 @@ class ReadVariable(Op):
     """inputs: (state,); outputs: (value,). Shapes and dtypes are equal."""
 
     name: ClassVar[str] = "read_variable"
+    input_names: ClassVar[tuple[str, ...]] = ("state",)
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         state = need(ins[0])

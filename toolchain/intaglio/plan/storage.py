@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 
-from ..graph import DTYPES, Graph, Node, Place, Tensor, fresh
+from ..graph import DTYPES, Graph, Node, Place, fresh
 from ..ops.assign_variable import AssignVariable
 from ..ops.base import Scratch
 from ..ops.read_variable import ReadVariable

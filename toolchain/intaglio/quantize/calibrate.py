@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..arrays import load
+from ..emit.c import port_of
 from ..errors import DataError
 from ..graph import Array, Graph
 from ..train.float_run import keeps_batch, run_float
@@ -125,27 +126,17 @@ def _mapping(graph: Graph, sample: Any, where: str) -> Mapping[str, Any]:
 
 
 def _from_npz(graph: Graph, path: Path) -> list[Array]:
-    try:
-        found = np.load(path, allow_pickle=False)
-        if not hasattr(found, "files"):
-            raise DataError(str(path), "is a single array (.npy)", "an .npz with one array an input")
-        with found:
-            arrays = {k: found[k] for k in found.files if k in graph.inputs or k == "x"}
-            return _from_mapping(graph, arrays, str(path), found.files)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as e:
-        reason = getattr(e, "strerror", None) or str(e).splitlines()[0][:200]
-        raise DataError(str(path), f"cannot be read as an .npz ({reason})", "arrays of numbers in an .npz") from e
+    ports = [port_of(graph.tensors[n]) for n in graph.inputs]
+    return _from_mapping(graph, load(path, ports), str(path))
 
 
-def _from_mapping(
-    graph: Graph, arrays: Mapping[str, Any], source: str, keys: Sequence[str] | None = None
-) -> list[Array]:
+def _from_mapping(graph: Graph, arrays: Mapping[str, Any], source: str) -> list[Array]:
     if len(graph.inputs) == 1 and graph.inputs[0] not in arrays and "x" in arrays:
         arrays = {graph.inputs[0]: arrays["x"]}
     missing = [n for n in graph.inputs if n not in arrays]
     if missing:
         wanted = ", ".join(graph.inputs) + (" (or x)" if len(graph.inputs) == 1 else "")
-        raise DataError(source, f"has no array {missing[0]!r}, only {', '.join(keys or arrays) or 'nothing'}", wanted)
+        raise DataError(source, f"has no array {missing[0]!r}, only {', '.join(arrays) or 'nothing'}", wanted)
     found = [_fit(graph, n, arrays[n], f"{source}, array {n}") for n in graph.inputs]
     if len({len(a) for a in found}) > 1:
         lengths = ", ".join(f"{n}: {len(a)}" for n, a in zip(graph.inputs, found, strict=True))
