@@ -238,8 +238,9 @@ def fresh(name: str, taken: Container[str]) -> str:
 def verify(graph: Graph, stage: Stage) -> Graph:
     """Check the rules of `stage` and return the graph unchanged; raise GraphError on the first rule broken.
 
-    Always: names resolve, nodes are in execution order and have the inputs that their operators take, each tensor is
-    written once, shapes are what the operators say, constants match their shape and dtype, per-channel quantization has one entry a channel.
+    Always: names resolve, nodes are in execution order and have the inputs that their operators take, whose attributes
+    are finite, each tensor is written once, shapes are what the operators say, constants match their shape and dtype,
+    per-channel quantization has one entry a channel.
     quantized: an operator other than QUANTIZE and DEQUANTIZE has float32 tensors only, or none.
     lowered: each node has its Calls.
     planned: each tensor that is read or written has its place, inside the arena.
@@ -263,7 +264,7 @@ def verify(graph: Graph, stage: Stage) -> Graph:
             if name in known:
                 raise GraphError(f"node {node.name}", f"output {name!r} is written twice")
             known.add(name)
-        _verify_inputs(node)
+        _verify_operator(node)
         found = [(t.shape, t.dtype) for t in graph.outs(node)]
         expected = [(tuple(s), d) for s, d in node.op.infer(graph.ins(node), graph.outs(node))]
         if found != expected:
@@ -275,7 +276,7 @@ def verify(graph: Graph, stage: Stage) -> Graph:
     return graph
 
 
-def _verify_inputs(node: Node) -> None:
+def _verify_operator(node: Node) -> None:
     op = node.op
     fewest = len(op.input_names) - op.optional
     needed = node.inputs if op.repeats and not op.optional else node.inputs[:fewest]
@@ -283,6 +284,9 @@ def _verify_inputs(node: Node) -> None:
         found = f"has {sum(map(bool, node.inputs))} inputs of {len(node.inputs)} places"
         names = f"{', '.join(op.input_names)}" + (f"; the last {op.optional} may be absent" if op.optional else "")
         raise GraphError(f"node {node.name} ({op.name})", found, names)
+    for key, value in vars(op).items():
+        if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and key not in op.infinite)):
+            raise GraphError(f"node {node.name} ({op.name})", f"has the {key} {value}", "a finite number")
 
 
 def _verify_tensor(key: str, t: Tensor) -> None:

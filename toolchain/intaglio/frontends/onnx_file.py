@@ -210,7 +210,7 @@ def _tensor(t: Any, here: str, beside: _Beside) -> Array | Foreign:
         return _typed(t, dtype, shape, here)
     if len(raw) != size:
         raise ModelError(here, f"has {len(raw):,} bytes of data", f"{size:,} for {dtype}{list(shape)}")
-    return _frozen(np.frombuffer(raw, np.dtype(dtype).newbyteorder("<")).astype(dtype), shape)
+    return _frozen(np.frombuffer(raw, np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False), shape)
 
 
 def _typed(t: Any, dtype: str, shape: Sequence[int], here: str) -> Array:

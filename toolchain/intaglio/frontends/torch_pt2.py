@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import logging
 import math
 import operator
 import re
@@ -88,7 +89,19 @@ def parse(data: bytes, where: str, name: str) -> Graph:
     torch = frontend.torch_package()
     with _damage(where):
         module, examples = _program(torch, _Archive(data, where), where)
-    return frontend.load(module, examples, identifier(name))
+    with _silent():
+        return frontend.load(module, examples, identifier(name))
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """PyTorch logs tracebacks of what it then raises."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager

@@ -143,6 +143,8 @@ class Op:
     """How many of the last inputs may be absent."""
     repeats: ClassVar[bool] = False
     """Any number of inputs follows the first, all like it."""
+    infinite: ClassVar[tuple[str, ...]] = ()
+    """Attributes that may be an infinity; other numbers are finite."""
     trainable: ClassVar[tuple[int, ...]] = ()
     """Inputs whose float constants training changes; other constants stay as they are (see train/module.py)."""
     is_view: ClassVar[bool] = False

@@ -57,6 +57,8 @@ class Normalization(Op):
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         if is_float(ins, outs):
             return float_problems(ins, outs)
+        if len(ins) < 2 or ins[1] is None:
+            return ["it has no scale, which its integer form needs"]
         x, scale, offset = need(ins[0]), need(ins[1]), _offset(ins)
         if problems := int8_problems(ins[:1], outs):
             return problems

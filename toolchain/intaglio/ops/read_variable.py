@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ..errors import GraphError
 from ..graph import Array
 from .base import Buf, Call, Ins, Num, Op, Outs, TfliteOp, Types, arr, need
 
@@ -26,6 +27,8 @@ class ReadVariable(Op):
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         state = need(ins[0])
+        if not state.state:
+            raise GraphError(state.name, "is read as a variable", "a state")
         return [(state.shape, state.dtype)]
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
