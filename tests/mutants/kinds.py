@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import data
-import models
+import data_mutants
+import model_mutants
+import onnx_mutants
+import pt2_mutants
 from judge import Kind
 
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("tflite", 20_000, models.mutant_tflite, models.take_tflite),
-        Kind("onnx", 5_000, models.mutant_onnx, models.take_onnx),
-        Kind("itg", 5_000, models.mutant_itg, models.take_itg),
-        Kind("pt2", 5_000, models.mutant_pt2, models.take_pt2),
-        Kind("npz", 5_000, data.mutant_npz, data.take_npz),
-        Kind("board", 5_000, data.mutant_board, data.take_board),
-        Kind("recipe", 5_000, data.mutant_recipe, data.take_recipe),
+        Kind("tflite", 20_000, model_mutants.mutant_tflite, model_mutants.take_tflite),
+        Kind("onnx", 5_000, onnx_mutants.mutant, onnx_mutants.take),
+        Kind("itg", 5_000, model_mutants.mutant_itg, model_mutants.take_itg),
+        Kind("pt2", 5_000, pt2_mutants.mutant, pt2_mutants.take),
+        Kind("npz", 5_000, data_mutants.mutant_npz, data_mutants.take_npz),
+        Kind("board", 5_000, data_mutants.mutant_board, data_mutants.take_board),
+        Kind("recipe", 5_000, data_mutants.mutant_recipe, data_mutants.take_recipe),
     )
 }
 TENTH = 10

@@ -26,6 +26,12 @@ PORTS = (
     Port(name="f", shape=(1, 4), dtype="float32"),
 )
 
+SHAPES = ((), (1,) * 40, (0,), (2**62, 0), (2**20,) * 3, None, [5, 2, 3], (5, 6), (0, 2, 3), (1, 2, 3), (5, 1, 4))
+DESCRIPTIONS = (
+    "|O", ">f4", "<f8", "<c8", "|V6", "|S3", "<U2", "<M8[s]", "|b1", "<f2", "<u8", [("a", "<f4")], "x", "", "<f16",
+    "|i1", 3,
+)  # fmt: skip
+
 
 # ---- .npz -----------------------------------------------------------------------------------------------------------
 
@@ -56,15 +62,14 @@ def _npy(rng: np.random.Generator, body: bytes) -> bytes:
     header: dict[str, Any] = {"descr": array_.dtype.str, "fortran_order": False, "shape": array_.shape}
     for _ in range(times(rng)):
         kind = int(rng.integers(8))
-        shape = [n for n in header["shape"]] if isinstance(header.get("shape"), tuple) else [1]
+        shape = list(header["shape"]) if isinstance(header.get("shape"), tuple) else [1]
         if kind == 0 and shape:
             shape[int(rng.integers(len(shape)))] = pick(rng, (*INTEGERS, True, False, None, 1.5, "x", -1))
             header["shape"] = tuple(shape)
         elif kind == 1:
-            header["shape"] = pick(rng, ((), (1,) * 40, (0,), (2**62, 0), (2**20,) * 3, None, [5, 2, 3], (5, 6), (0, 2, 3)))
+            header["shape"] = pick(rng, SHAPES)
         elif kind == 2:
-            header["descr"] = pick(rng, ("|O", ">f4", "<f8", "<c8", "|V6", "|S3", "<U2", "<M8[s]", "|b1", "<f2", "<u8",
-                                         [("a", "<f4")], "x", "", "<f16", "|i1", 3))  # fmt: skip
+            header["descr"] = pick(rng, DESCRIPTIONS)
         elif kind == 3:
             header["fortran_order"] = pick(rng, (True, None, 1, "x"))
         elif kind == 4:
