@@ -36,8 +36,8 @@ def main() -> None:
 
 Made by `python benchmarks/run.py mutants`, in half an hour or so; `make bench` leaves it out. Fields of the parsed
 structure are changed, and the file is written again with the right checksums; in a part of them raw bytes and offsets
-are. Each is read, inspected and compiled, within {SECONDS:g} s of CPU time and {BYTES >> 20:,} MB more memory than before.
-A failure is any end but acceptance and a typed error. Memory is what the worst of them took.
+are. Each is read, inspected and compiled, within {SECONDS:g} s of CPU time and {BYTES >> 20:,} MB more memory than
+before. A failure is any end but acceptance and a typed error. Memory is what the worst of them took.
 
 {table(["file", "mutants", "accepted", "refused", "failed", "slowest, s", "memory, MB"], rows)}
 C of {BATCH * BATCHES} accepted mutants, no two alike, built with ASan and UBSan: every output byte is that of the NumPy
