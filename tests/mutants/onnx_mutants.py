@@ -16,8 +16,8 @@ OPCODES = (
     "Slice", "Squeeze", "Range", "Pad", "Transpose", "ConvTranspose", "QLinearConv", "MatMul", "ConstantOfShape",
     "Gemm", "InstanceNormalization", "LayerNormalization", "ReduceMean", "Clip", "Softmax", "Flatten", "DepthToSpace",
     "Mul", "AveragePool", "GlobalAveragePool", "HardSwish", "PRelu", "Cast", "Where", "Equal", "BatchNormalization",
-    "Pow", "DequantizeLinear", "Unsqueeze", "Tile", "LRN", "TopK", "Sub", "Div", "Max", "Min", "ReduceSum", "ArgMax", "Erf",
-    "MeanVarianceNormalization", "GroupNormalization", "LSTM", "Gelu", "Sqrt", "Sigmoid", "Tanh",
+    "Pow", "DequantizeLinear", "Unsqueeze", "Tile", "LRN", "TopK", "Sub", "Div", "Max", "Min", "ReduceSum", "ArgMax",
+    "Erf", "MeanVarianceNormalization", "GroupNormalization", "LSTM", "Gelu", "Sqrt", "Sigmoid", "Tanh",
 )  # fmt: skip
 
 

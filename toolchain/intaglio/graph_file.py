@@ -32,8 +32,8 @@ from .targets import DataModel
 SUFFIX = ".itg"
 MAGIC = b"intaglio graph 1 "
 MAX_ELEMENTS = 1 << 28
-MAX_BYTES = 1 << 30
-"""Largest file."""
+MAX_BYTES = 1 << 28
+"""Largest file: 256 MB is beyond any board."""
 MAX_ENDS = 256
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 """What prefixes every symbol of the generated code."""

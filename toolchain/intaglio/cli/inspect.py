@@ -49,7 +49,7 @@ def inspect(
         common.console().print(_encodings(summary.model, stored, core))
     else:
         out = common.console()
-        out.print(_layers(summary), "")
+        common.print_table(out, _layers(summary))
         out.print(_ends(summary), "")
         out.print(_totals(summary))
         for note in graph.notes:

@@ -22,7 +22,16 @@ PASSES = (
 def simplify(graph: Graph) -> Graph:
     """Apply the passes for float graphs in order. Doing it twice changes nothing, so that calibration and
     quantization, which both do it, name the same tensors."""
+    graph = verify(dead_code(graph), "float")
     for pass_ in PASSES:
         # A node that nothing reads any more would count as a reader in the next pass.
-        graph = verify(dead_code(pass_(dead_code(graph))), "float")
+        passed = dead_code(pass_(graph))
+        graph = graph if _same(graph, passed) else verify(passed, "float")
     return graph
+
+
+def _same(a: Graph, b: Graph) -> bool:
+    """Whether a pass has left every node and tensor alone: what has been verified then need not be again."""
+    tensors = a.tensors.keys() == b.tensors.keys() and all(t is b.tensors[n] for n, t in a.tensors.items())
+    nodes = len(a.nodes) == len(b.nodes) and all(m is n for m, n in zip(a.nodes, b.nodes, strict=True))
+    return tensors and nodes and (a.inputs, a.outputs) == (b.inputs, b.outputs)
