@@ -176,8 +176,8 @@ def report(results: dict[str, Any]) -> str:
         "# Time against size",
         "",
         "Made by `make bench`. CPU seconds: of the stages within one process; of `intaglio inspect`, `intaglio compile",
-        "--board host --no-build` and `intaglio compile --board host` as a user starts them, with Python's start. `build`",
-        "is what GCC adds. MB: the most memory of a process of `compile`, without GCC.",
+        "--board host --no-build` and `intaglio compile --board host` as a user starts them, with Python's start.",
+        "`build` is what GCC adds. MB: the most memory of a process of `compile`, GCC's included.",
         "",
     ]
     whole = ("inspect, whole", "compile --no-build", "compile", "MB")

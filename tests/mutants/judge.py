@@ -104,13 +104,13 @@ def _ending(kind: Kind, mutant: Any, i: int, found: Found, accepted: Callable[[i
 
 
 @contextmanager
-def limited() -> Iterator[None]:
-    """No more than BYTES of address space beyond what is in use: what asks for more gets a MemoryError."""
+def limited(extra: int = BYTES) -> Iterator[None]:
+    """No more than `extra` bytes of address space beyond what is in use: what asks for more gets a MemoryError."""
     old = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if _PROC.is_dir() else 0
     try:
         if used:
-            resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, old[1]))
+            resource.setrlimit(resource.RLIMIT_AS, (used + extra, old[1]))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, old)

@@ -124,16 +124,16 @@ def parse(data: bytes, where: str) -> Graph:
         graph = Graph(found.name, tuple(nodes), tensors, found.inputs, found.outputs, notes=found.notes)
         graph = verify(graph, "float")
     except (ValidationError, IntaglioError) as error:
-        said = str(error).splitlines()[0]
-        raise ModelError(where, f"is not a sound graph: {said}", _ALLOWED) from error
+        reason = str(error).splitlines()[0]
+        raise ModelError(where, f"is not a sound graph: {reason}", _ALLOWED) from error
     except (ValueError, TypeError, IndexError, ArithmeticError, AssertionError) as error:
         # The rules of operators trust their attributes, which front ends check.
         raise ModelError(where, f"is not a sound graph ({error})", _ALLOWED) from error
     if not graph.inputs or not graph.outputs or len(set(graph.inputs)) != len(graph.inputs):
         raise ModelError(where, "has no input or no output, or an input twice", "at least one of each")
     if max(len(graph.inputs), len(graph.outputs)) > MAX_ENDS:
-        found = f"has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
-        raise ModelError(where, found, f"{MAX_ENDS} at most of each")
+        ends = f"has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
+        raise ModelError(where, ends, f"{MAX_ENDS} at most of each")
     if not _IDENTIFIER.fullmatch(graph.name):
         raise ModelError(where, f"is of a graph called {graph.name[:80]!r}", "a name that C could have, up to 100 long")
     _require_own_states(graph, where)

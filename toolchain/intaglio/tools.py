@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .errors import ToolError
@@ -78,12 +79,10 @@ def call(
             stderr=subprocess.STDOUT,
             env={**os.environ, "LC_ALL": "C"},
             start_new_session=True,
+            preexec_fn=None if file_bytes is None else partial(_limit_files, file_bytes),
         )
     except OSError as error:
         raise ToolError(str(command[0]), f"cannot be started ({error.strerror})", "", "Reinstall it") from error
-    if file_bytes is not None and hasattr(resource, "prlimit"):
-        with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     assert process.stdout is not None
     kept = bytearray()
     reader = threading.Thread(target=_drain, args=(process.stdout.fileno(), kept), daemon=True)
@@ -106,6 +105,13 @@ def call(
         if not reader.is_alive():
             process.stdout.close()
     return Outcome(code, bytes(kept[-_KEPT:]).decode("utf-8", "replace"))
+
+
+def _limit_files(most: int) -> None:
+    """In the new process, before the program: no file grows beyond `most` bytes."""
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def _drain(pipe: int, kept: bytearray) -> None:
