@@ -1,8 +1,9 @@
-"""Mutants of the other files that a user may be given: .npz, board.toml, target.toml and recipes."""
+"""Mutants of the other files that a user may be given: .npz, board.toml, target.toml, recipes, compiled folders."""
 
 from __future__ import annotations
 
 import io
+import json
 import math
 import tempfile
 import tomllib
@@ -14,10 +15,10 @@ import numpy as np
 import tiny_models
 from edits import INTEGERS, archive, array, edit, pick, raw, times
 
-from intaglio import arrays, assets, boards
+from intaglio import arrays, assets, boards, build, package
 from intaglio.compress import recipe
 from intaglio.graph import Graph
-from intaglio.manifest import Port
+from intaglio.manifest import Manifest, Port
 from intaglio.quantize import calibrate
 from intaglio.targets import Target, read_toml
 
@@ -189,3 +190,35 @@ def take_recipe(text: bytes) -> None:
 @cache
 def _float_model() -> Graph:
     return tiny_models.floats()
+
+
+# ---- compiled folders -----------------------------------------------------------------------------------------------
+
+
+@cache
+def _folder() -> dict[str, bytes]:
+    return package.emit(tiny_models.streaming(), boards.load("host"))
+
+
+def mutant_manifest(rng: np.random.Generator) -> bytes:
+    """intaglio.json of a compiled folder."""
+    text = _folder()["intaglio.json"]
+    if rng.random() < 0.2:
+        return raw(text, np.arange(len(text)), rng)
+    tree = json.loads(text)
+    for _ in range(times(rng)):
+        edit(rng, tree, strange=0.1)
+    return json.dumps(tree).encode()
+
+
+def take_manifest(text: bytes) -> None:
+    """What `inspect`, `run` and `compile` make of a folder before they build it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        package.write(_folder(), folder)
+        (folder / "intaglio.json").write_bytes(text)
+        manifest = Manifest.read(folder)
+        package.load(folder)
+        build.check_fit(manifest, boards.load(boards.DEFAULT))
+        build.glue(manifest)
+        arrays.random_batch(manifest.inputs, 1)

@@ -18,6 +18,7 @@ KINDS = {
         Kind("npz", 5_000, data_mutants.mutant_npz, data_mutants.take_npz),
         Kind("board", 5_000, data_mutants.mutant_board, data_mutants.take_board),
         Kind("recipe", 5_000, data_mutants.mutant_recipe, data_mutants.take_recipe),
+        Kind("manifest", 5_000, data_mutants.mutant_manifest, data_mutants.take_manifest),
     )
 }
 TENTH = 10
