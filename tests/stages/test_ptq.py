@@ -211,7 +211,7 @@ BAD_DATA = [
     (lambda x: x[:0], "no sample"),
     (lambda x: [], "no sample"),
     (lambda x: [x[0], x[1][:2]], "sample 1"),
-    (lambda x: {"other": x}, "has no array"),
+    (lambda x: {"other": x}, "holds no array"),
     (lambda x: 3, "is int"),
     (lambda x: ["text"], "sample 0.*is str"),
     (lambda x: [None], "NoneType"),
@@ -238,18 +238,18 @@ def test_bad_calibration_files(tmp_path):
 
     said("cannot be read")
     path.write_bytes(b"")
-    said("cannot be read")
+    said("is not an .npz")
     path.write_bytes(b"PK\x03\x04 not a zip")
-    said("cannot be read")
+    said("is not an .npz")
     np.savez(path, wrong=good)
     said("no array")
     np.savez(path, x=np.array([None, "a"], object))
-    said("cannot be read")
+    said("has dtype object")
     np.savez(path, x=np.full((2, 4, 4, 1), np.nan))
     said("array input.*NaN")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    said("cannot be read")
+    said("is not an .npz")
     with path.open("wb") as f:
         np.save(f, good)
     said("npz")

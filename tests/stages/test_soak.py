@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import check_cases
-from test_mutants import HANDMADE, MODELS, SHARDS, run_shard
 from test_random_graphs import random_graph
-
-from intaglio.emit import tflite as writer
 
 pytestmark = pytest.mark.soak
 CASES, BATCH = 2000, 250
@@ -31,13 +28,3 @@ def test_operators(name):
 @pytest.mark.parametrize("seed", range(8))
 def test_whole_graphs(seed):
     check_cases(random_graph, BATCH, seed=2000 + seed, judge=False)
-
-
-@pytest.mark.parametrize("shard", range(SHARDS))
-@pytest.mark.parametrize("name", [*HANDMADE, "ad", "ic", "kws", "sww", "vww"])
-def test_mutants(name, shard):
-    path = MODELS / f"{name}_int8.tflite"
-    if name not in HANDMADE and not path.is_file():
-        pytest.skip("../shared/models is not there")
-    data = writer.write(HANDMADE[name]()) if name in HANDMADE else path.read_bytes()
-    run_shard(data, name, shard, mutants=20_000)

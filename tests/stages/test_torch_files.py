@@ -10,20 +10,18 @@ import zipfile
 
 import numpy as np
 import pytest
-import test_mutants
 import torch
 from torch import nn
 from torch_zoo import IMAGE, Fn, conv, model, seq
 from typer.testing import CliRunner
 
 from intaglio.cli import app
-from intaglio.errors import DataError, IntaglioError, ModelError, UnsupportedError
+from intaglio.errors import DataError, ModelError, UnsupportedError
 from intaglio.frontends import torch as frontend
 from intaglio.frontends import torch_pt2, torch_state
 from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
-MUTANTS = 60
 KINDS = ["residual", "split", "adaptive_max", "shuffle", "arithmetic", "two_outputs", "mlp_bn", "silu"]
 
 
@@ -183,37 +181,6 @@ def test_inputs_that_do_not_fit():
     two = saved(conv(3, 2, 1).eval(), torch.zeros(1, *IMAGE), dynamic_shapes=({2: torch.export.Dim.DYNAMIC},))
     with pytest.raises(UnsupportedError, match="dynamic beyond the batch"):
         torch_pt2.parse(two, "m.pt2", "m")
-
-
-def survives(data):
-    try:
-        torch_pt2.parse(data, "mutant.pt2", "mutant")
-    except IntaglioError as error:
-        return type(error).__name__
-    return ""
-
-
-@pytest.mark.parametrize("where", ["archive", "json"])
-def test_damaged_files(small, where):
-    """Damage anywhere, and damage to the JSON alone."""
-
-    def mutant(seed):
-        rng = np.random.default_rng([seed, 3])
-        if where == "archive":
-            return test_mutants.mutate(small, np.arange(len(small)), rng)
-        name = str(rng.choice(["models/model.json", "weights_config.json"]))
-        return rewritten(small, lambda n, b: _damaged(b, rng) if n.endswith(name) else b)
-
-    ends = test_mutants.check(where, ((i, mutant(i)) for i in range(MUTANTS)), survives)
-    assert ends["ModelError"] > 10, ends
-
-
-def _damaged(text, rng):
-    """One number or name of a JSON text is another."""
-    tokens = [b"-1", b"0", b"4", b"1099511627776", b'"x"', b"null", b"[]", b"1e400"]
-    at = [i for i in range(len(text) - 1) if text[i : i + 1].isdigit() and not text[i + 1 : i + 2].isdigit()]
-    k = int(rng.choice(at))
-    return text[:k] + tokens[int(rng.integers(len(tokens)))] + text[k + 1 :]
 
 
 # ---- state dicts -------------------------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ The files are taken for hostile: no pickles, and nothing is allocated beyond wha
 from __future__ import annotations
 
 import io
+import lzma
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +27,15 @@ from .graph import DTYPES, INT_RANGE, Array, as_array
 from .manifest import Port
 
 MAX_BYTES = 2 << 30
-"""Largest array that is read."""
+"""Bytes of all arrays that are read of a file together."""
+MAX_INFLATED, MAX_RATIO = 1 << 28, 100
+"""Of a compressed file: so many bytes, or so many times its own size. Data that anybody measured stays far below."""
+MAX_HEADER = 1 << 16
+"""Bytes of an array's header. NumPy takes a hundred for the arrays of a model; the format allows 4 GB."""
+MAX_RANK = 16
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError, TypeError, KeyError, IndexError, OverflowError,
+           EOFError, RuntimeError, struct.error)  # fmt: skip
+"""What a damaged file makes zipfile and NumPy raise; RuntimeError is also that of recursion and of encryption."""
 MAX_KEY = (1 << 16) - 1 - len(".npy")
 """Bytes of the name of an array in a zip file."""
 _ALLOWED = "an .npz file with one array an input, as numpy.savez writes it"
@@ -46,20 +56,17 @@ class Batch:
 
 
 def load(path: Path, ports: Sequence[Port]) -> dict[str, Array]:
-    """The arrays of an .npz file for `ports`, by their names, of any shape and numeric dtype.
+    """The arrays of an .npz file for `ports`, by their names, of any numeric dtype: one sample, or several.
 
-    Other arrays in the file (labels) are not read. Raises DataError: unreadable, not an .npz, an array is missing.
+    Other arrays in the file (labels) are not read. Raises DataError: unreadable, not an .npz, a name is missing, a
+    shape that is none of the model's, more bytes than MAX_BYTES and its likes say.
     """
-    return load_named(path, [port.name for port in ports])
-
-
-def load_named(path: Path, names: Sequence[str]) -> dict[str, Array]:
-    """`load` for inputs of these names."""
+    names = [port.name for port in ports]
 
     def wanted(present: Sequence[str]) -> dict[str, str]:
         return dict(zip(names, keys(str(path), present, names), strict=True))
 
-    return _read(path, wanted)
+    return _read(path, wanted, {port.name: _sample_shapes(port) for port in ports})
 
 
 def load_labels(path: Path, n: int, classes: int) -> Array:
@@ -74,7 +81,7 @@ def load_labels(path: Path, n: int, classes: int) -> Array:
             raise DataError(str(path), f"holds no array y; it holds {held}", "y: the class of each sample")
         return {"y": "y"}
 
-    return labels(_read(path, wanted)["y"], n, classes, f"{path}: y")
+    return labels(_read(path, wanted, {"y": [[], [1]]})["y"], n, classes, f"{path}: y")
 
 
 def holds_labels(path: Path) -> bool:
@@ -103,17 +110,27 @@ def labels(y: Array, n: int, classes: int, where: str) -> Array:
     return np.asarray(y.ravel(), np.int64)
 
 
-def _read(path: Path, wanted: Callable[[Sequence[str]], dict[str, str]]) -> dict[str, Array]:
-    """Arrays of an .npz file; `wanted` says which, given the keys that there are: the name of each, and its key."""
+def _read(
+    path: Path, wanted: Callable[[Sequence[str]], dict[str, str]], shapes: Mapping[str, list[list[int]]] | None = None
+) -> dict[str, Array]:
+    """Arrays of an .npz file; `wanted` says which, given the keys that there are: the name of each, and its key.
+
+    `shapes`: by name, what a sample may be; another shape is refused before its data is read.
+    """
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-            return {
-                name: _member(archive, members[key], f"{path}: {key}") for name, key in wanted(list(members)).items()
-            }
+            size = stream.seek(0, io.SEEK_END)
+            room = min(MAX_BYTES, max(MAX_INFLATED, MAX_RATIO * size))
+            found: dict[str, Array] = {}
+            for name, key in wanted(list(members)).items():
+                allowed = (shapes or {}).get(name)
+                found[name] = _member(archive, members[key], f"{path}: {key}", room, allowed)
+                room -= found[name].nbytes
+            return found
     except OSError as error:
         raise DataError(str(path), f"cannot be read ({error.strerror or error})", _ALLOWED) from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _DAMAGE as error:
         # RuntimeError and NotImplementedError: encryption and compression that zipfile does not know.
         raise DataError(str(path), f"is not an .npz file ({error})", _ALLOWED) from error
 
@@ -220,42 +237,63 @@ def keys(where: str, present: Sequence[str], names: Sequence[str]) -> list[str]:
     return found
 
 
-def _member(archive: zipfile.ZipFile, name: str, where: str) -> Array:
+def _member(archive: zipfile.ZipFile, name: str, where: str, room: int, allowed: list[list[int]] | None) -> Array:
+    """One array of at most `room` bytes; `allowed`: the shapes of a sample, None for any."""
     try:
         with archive.open(name) as stream:
             shape, fortran, dtype = _header(stream)
             if dtype.kind not in "fiub" or dtype.hasobject:
                 raise DataError(where, f"has dtype {dtype}", "numbers")
+            if allowed is not None and list(shape) not in allowed and list(shape[1:]) not in allowed:
+                raise DataError(where, f"has shape {list(shape)}", _samples(allowed))
             size = math.prod(shape) * dtype.itemsize
-            if any(d < 0 for d in shape) or size > MAX_BYTES:
-                raise DataError(where, f"has shape {list(shape)}", f"{MAX_BYTES:,} bytes at most")
+            if size > room:
+                found = f"has shape {list(shape)} of {dtype}, {size:,} bytes"
+                raise DataError(where, found, f"{room:,} in a file of this size", "Save it without compression")
             raw = stream.read(size + 1)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if len(raw) != size:
+            raise DataError(where, "is damaged: its data does not match its shape", _ALLOWED)
+        array = np.frombuffer(raw, dtype) if raw else np.zeros(0, dtype)
+        return array.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), "C", copy=False)
+    except _DAMAGE as error:
         raise DataError(where, f"is damaged ({error})", _ALLOWED) from error
-    if len(raw) != size:
-        raise DataError(where, "is damaged: its data does not match its shape", _ALLOWED)
-    array = np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="), order="C", copy=False)
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether it is in Fortran's order, and dtype. Raises ValueError for what is no such header."""
     version = np.lib.format.read_magic(stream)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f".npy version {version}")
+    # NumPy reads as much as the header claims, before it looks at it.
+    length = stream.read(2 if version == (1, 0) else 4)
+    if int.from_bytes(length, "little") > MAX_HEADER:
+        raise ValueError(f"a header of {int.from_bytes(length, 'little'):,} bytes")
+    text = io.BytesIO(length + stream.read(int.from_bytes(length, "little")))
     try:
-        return readers[version](stream)
+        shape, fortran, dtype = readers[version](text)
     except Exception as error:
         # NumPy evaluates the header as Python, which fails in many ways (ValueError, SyntaxError, TokenError, ...).
         raise ValueError(f"its header cannot be read: {error}") from error
+    if len(shape) > MAX_RANK or not all(type(d) is int and 0 <= d <= MAX_BYTES for d in shape):
+        raise ValueError(f"the shape {shape}")
+    return shape, fortran, dtype
+
+
+def _sample_shapes(port: Port) -> list[list[int]]:
+    """What a sample of an input may be: its batch of 1 need not be there."""
+    return [list(port.shape)] + ([list(port.shape[1:])] if port.shape[:1] == (1,) else [])
+
+
+def _samples(shapes: list[list[int]]) -> str:
+    return " or ".join(f"[{', '.join(['n', *map(str, shape)])}]" for shape in shapes)
 
 
 def _input(x: Array, port: Port, where: str) -> tuple[Array, bool]:
     """One input's array, checked; whether it was given as floats."""
-    shapes = [port.shape] + ([port.shape[1:]] if port.shape[:1] == (1,) else [])
-    if x.shape[1:] not in shapes or x.ndim == 0:
-        allowed = " or ".join(f"[{', '.join(map(str, ('n', *shape)))}]" for shape in shapes)
-        raise DataError(where, f"has shape {list(x.shape)}", allowed)
+    shapes = _sample_shapes(port)
+    if list(x.shape[1:]) not in shapes or x.ndim == 0:
+        raise DataError(where, f"has shape {list(x.shape)}", _samples(shapes))
     x = x.reshape(len(x), *port.shape)
     if x.dtype == DTYPES[port.dtype] and port.dtype != "float32":
         return np.ascontiguousarray(x), False

@@ -27,6 +27,8 @@ FLAGS = ("-std=c99", "-O2", "-g", "-gdwarf-4", "-ffunction-sections", "-fdata-se
 """For every target. -g makes line tables for the profile; they stay in the ELF file and take no flash."""
 PORT_FLAGS = ("-Os", "-fno-tree-loop-distribute-patterns")
 """For the application around the model: small, and no loop turned into a call of the C library."""
+MANY_LAYERS = 2000
+"""Above that, GCC does without its points-to analysis, which takes a time that grows with the square of the calls."""
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
 """What generated code compiles clean with."""
 HEAP = frozenset(
@@ -114,10 +116,10 @@ def compile_firmware(
         maps = [f"-ffile-prefix-map={path}={short}" for path, short in ((work, "app"), (port, "port"), (folder, "."))]
         # -iquote: no file of the model can stand in for a header of the C library.
         flags = [*maps, *cflags, f"-iquote{folder}"]
+        many = ["-fno-tree-pta"] if len(manifest.layers) > MANY_LAYERS else []
         graphs = [stack.FLAG] * (tools.gcc_version(target.gcc.program) >= stack.SINCE_GCC)
-        model_objects = _compile_all(
-            target, [folder / s for s in manifest.sources], work / "model", [*flags, *graphs]
-        )
+        sources = [folder / s for s in manifest.sources]
+        model_objects = _compile_all(target, sources, work / "model", [*flags, *many, *graphs])
         deepest = stack.deepest(
             [p.read_text("utf-8", "replace") for p in sorted((work / "model").glob(f"*{stack.SUFFIX}"))],
             f"{manifest.model}_run",

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -159,10 +160,25 @@ class Graph:
         return [t for t in self.tensors.values() if t.state]
 
     def consumers(self, name: str) -> list[Node]:
-        return [n for n in self.nodes if name in n.inputs]
+        """The nodes that read a tensor, in order, each once."""
+        return list(self._readers.get(name, ()))
 
     def producer(self, name: str) -> Node | None:
-        return next((n for n in self.nodes if name in n.outputs), None)
+        """The node that writes a tensor."""
+        return self._writers.get(name)
+
+    # Looked up for each node by many passes: worked out once, or thousands of nodes would take for ever.
+    @cached_property
+    def _readers(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault(name, []).append(node)
+        return found
+
+    @cached_property
+    def _writers(self) -> dict[str, Node]:
+        return {name: node for node in reversed(self.nodes) for name in node.outputs}
 
     def with_nodes(self, nodes: Iterable[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
         """The same graph with other nodes; tensors that nothing refers to any more are dropped."""
@@ -241,8 +257,9 @@ def fresh(name: str, taken: Container[str]) -> str:
 def verify(graph: Graph, stage: Stage) -> Graph:
     """Check the rules of `stage` and return the graph unchanged; raise GraphError on the first rule broken.
 
-    Always: names resolve, nodes are in execution order, each tensor is written once, shapes are what the operators
-    say, constants match their shape and dtype, per-channel quantization has one entry a channel.
+    Always: names resolve, nodes are in execution order and have the inputs that their operators take, whose attributes
+    are finite, each tensor is written once, shapes are what the operators say, constants match their shape and dtype,
+    per-channel quantization has one entry a channel.
     quantized: an operator other than QUANTIZE and DEQUANTIZE has float32 tensors only, or none.
     lowered: each node has its Calls.
     planned: each tensor that is read or written has its place, inside the arena.
@@ -266,6 +283,7 @@ def verify(graph: Graph, stage: Stage) -> Graph:
             if name in known:
                 raise GraphError(f"node {node.name}", f"output {name!r} is written twice")
             known.add(name)
+        _verify_operator(node)
         found = [(t.shape, t.dtype) for t in graph.outs(node)]
         expected = [(tuple(s), d) for s, d in node.op.infer(graph.ins(node), graph.outs(node))]
         if found != expected:
@@ -275,6 +293,19 @@ def verify(graph: Graph, stage: Stage) -> Graph:
         if name not in known:
             raise GraphError(here, f"output {name!r} is never written")
     return graph
+
+
+def _verify_operator(node: Node) -> None:
+    op = node.op
+    fewest = len(op.input_names) - op.optional
+    needed = node.inputs if op.repeats and not op.optional else node.inputs[:fewest]
+    if len(node.inputs) < fewest or "" in needed or (len(node.inputs) > len(op.input_names) and not op.repeats):
+        found = f"has {sum(map(bool, node.inputs))} inputs of {len(node.inputs)} places"
+        names = f"{', '.join(op.input_names)}" + (f"; the last {op.optional} may be absent" if op.optional else "")
+        raise GraphError(f"node {node.name} ({op.name})", found, names)
+    for key, value in vars(op).items():
+        if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and key not in op.infinite)):
+            raise GraphError(f"node {node.name} ({op.name})", f"has the {key} {value}", "a finite number")
 
 
 def _verify_tensor(key: str, t: Tensor) -> None:

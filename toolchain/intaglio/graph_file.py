@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import sys
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -20,15 +21,22 @@ from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from .errors import IntaglioError, ModelError
 from .files import write_file
+from .frontends.reading import model_bytes
 from .graph import DTYPES, DTypeName, Graph, Node, Quant, Tensor, constant, verify
 from .lower import encodings
 from .ops import all_ops
 from .ops.base import Op
+from .ops.unsupported import Unsupported
 from .targets import DataModel
 
 SUFFIX = ".itg"
 MAGIC = b"intaglio graph 1 "
 MAX_ELEMENTS = 1 << 28
+MAX_BYTES = 1 << 28
+"""Largest file: 256 MB is beyond any board."""
+MAX_ENDS = 256
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+"""What prefixes every symbol of the generated code."""
 _ALLOWED = "a file that `intaglio compress` wrote"
 
 
@@ -98,11 +106,7 @@ def save(path: Path, graph: Graph) -> None:
 
 def load(path: Path | str) -> Graph:
     """Raises ModelError for a file that cannot be read, is damaged, or is not one of these."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ModelError(str(path), f"cannot be read ({error.strerror})", _ALLOWED) from error
-    return parse(data, str(path))
+    return parse(model_bytes(Path(path), MAX_BYTES, _ALLOWED), str(path))
 
 
 def parse(data: bytes, where: str) -> Graph:
@@ -120,13 +124,18 @@ def parse(data: bytes, where: str) -> Graph:
         graph = Graph(found.name, tuple(nodes), tensors, found.inputs, found.outputs, notes=found.notes)
         graph = verify(graph, "float")
     except (ValidationError, IntaglioError) as error:
-        said = str(error).splitlines()[0]
-        raise ModelError(where, f"is not a sound graph: {said}", _ALLOWED) from error
+        reason = str(error).splitlines()[0]
+        raise ModelError(where, f"is not a sound graph: {reason}", _ALLOWED) from error
     except (ValueError, TypeError, IndexError, ArithmeticError, AssertionError) as error:
         # The rules of operators trust their attributes, which front ends check.
         raise ModelError(where, f"is not a sound graph ({error})", _ALLOWED) from error
-    if not graph.outputs:
-        raise ModelError(where, "has no output", "at least one")
+    if not graph.inputs or not graph.outputs or len(set(graph.inputs)) != len(graph.inputs):
+        raise ModelError(where, "has no input or no output, or an input twice", "at least one of each")
+    if max(len(graph.inputs), len(graph.outputs)) > MAX_ENDS:
+        ends = f"has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
+        raise ModelError(where, ends, f"{MAX_ENDS} at most of each")
+    if not _IDENTIFIER.fullmatch(graph.name):
+        raise ModelError(where, f"is of a graph called {graph.name[:80]!r}", "a name that C could have, up to 100 long")
     _require_own_states(graph, where)
     return graph.with_nodes(graph.nodes)
 
@@ -147,7 +156,7 @@ def _require_own_states(graph: Graph, where: str) -> None:
 
 def _op(node: _Node) -> Op:
     kind = all_ops().get(node.op)
-    if kind is None:
+    if kind is None or kind is Unsupported:
         raise ValueError(f"no operator is called {node.op!r}")
     unknown = set(node.attributes) - {f.name for f in fields(kind)}
     if unknown:

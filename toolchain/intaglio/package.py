@@ -245,12 +245,10 @@ def read(path: Path, module: ModuleOf | None = None) -> Graph:
 
 def _from_folder(path: Path) -> Graph:
     from .frontends import tflite
+    from .frontends.reading import model_bytes
 
     name = Manifest.read(path).model
-    try:
-        data = (path / MODEL).read_bytes()
-    except OSError as error:
-        raise ModelError(str(path / MODEL), f"cannot be read ({error.strerror})", "", "Compile it again") from error
+    data = model_bytes(path / MODEL, tflite.MAX_BYTES, "what compile wrote")
     return tflite.checked(tflite.parse(data, str(path / MODEL), name), str(path / MODEL))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from . import assets
-from .errors import BoardError
+from .errors import BoardError, IntaglioError
 
 
 class DataModel(BaseModel):
@@ -88,18 +88,47 @@ ModelT = TypeVar("ModelT", bound=DataModel)
 
 def read_toml(path: Path, model: type[ModelT], name: str) -> ModelT:
     """Read and validate a data file; `name` becomes the model's field of that name. Raises BoardError."""
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BoardError(str(path), f"cannot be read ({error})", "a TOML file in UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BoardError(str(path), f"is not TOML: {error}", "see https://toml.io") from error
+    data = toml(path, BoardError)
     if "name" in data:
         raise BoardError(f"{path}: name", "unknown key", _allowed(model, ()), "The name is the folder's")
     try:
         return model.model_validate({**data, "name": name})
     except ValidationError as error:
         raise _board_error(path, model, error) from error
+
+
+MAX_TOML = 1 << 20
+"""Bytes of a data file or a recipe."""
+
+
+def toml(path: Path, error: type[IntaglioError], where: str = "") -> dict[str, Any]:
+    """What a TOML file holds; raises `error`, which says `where` (the path itself by default), for what is none."""
+    where = where or str(path)
+    try:
+        if path.stat().st_size > MAX_TOML:
+            raise error(where, f"has {path.stat().st_size:,} bytes", f"a TOML file of {MAX_TOML:,} at most")
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as e:
+        raise error(where, f"cannot be read ({getattr(e, 'strerror', None) or e})", "a TOML file in UTF-8") from e
+    return toml_text(text, error, where)
+
+
+def toml_text(text: str, error: type[IntaglioError], where: str) -> dict[str, Any]:
+    """The same of a text."""
+    try:
+        found = tomllib.loads(text)
+    except RecursionError as e:
+        raise error(where, "is not TOML that is read: it is nested too deeply", "tables and lists as documented") from e
+    except (ValueError, TypeError, OverflowError) as e:
+        # Of these TOMLDecodeError is one; numbers of thousands of digits and days that do not exist are others.
+        raise error(where, f"is not TOML: {e}", "see https://toml.io") from e
+    values: list[Any] = [found]
+    while values:
+        value = values.pop()
+        values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise error(where, f"holds an integer of {value.bit_length()} bits", "64 bits, as TOML has them")
+    return found
 
 
 def _board_error(path: Path, model: type[BaseModel], error: ValidationError) -> BoardError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .errors import ToolError
@@ -57,40 +59,53 @@ def install_line(program: str) -> str:
 
 
 def call(
-    command: Sequence[str | Path], *, cwd: Path | None = None, timeout: float, stop: threading.Event | None = None
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    timeout: float,
+    stop: threading.Event | None = None,
+    file_bytes: int | None = None,
 ) -> Outcome:
     """Run a program to its end, or kill it and its children after `timeout` seconds or once `stop` is set.
 
-    stdout and stderr come back as one text. Raises ToolError when it cannot be started.
+    stdout and stderr come back as one text, its end. A file that it writes may have `file_bytes` (None: any number):
+    beyond that it ends by signal.SIGXFSZ. Raises ToolError when it cannot be started.
     """
-    # A file and not a pipe: a firmware that prints for ever must not fill this process's memory.
-    with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(
-                [str(part) for part in command],
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "LC_ALL": "C"},
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ToolError(str(command[0]), f"cannot be started ({error.strerror})", "", "Reinstall it") from error
-        code: int | None = None
-        deadline = time.monotonic() + timeout
-        try:
-            while code is None and time.monotonic() < deadline and not (stop is not None and stop.is_set()):
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    code = process.wait(min(0.2, max(0.0, deadline - time.monotonic())))
-        finally:
-            if code is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        size = output.seek(0, os.SEEK_END)
-        output.seek(max(0, size - _KEPT))
-        return Outcome(code, output.read().decode("utf-8", "replace"))
+    try:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "LC_ALL": "C"},
+            start_new_session=True,
+            preexec_fn=None if file_bytes is None else partial(_limit_files, file_bytes),
+        )
+    except OSError as error:
+        raise ToolError(str(command[0]), f"cannot be started ({error.strerror})", "", "Reinstall it") from error
+    assert process.stdout is not None
+    kept = bytearray()
+    reader = threading.Thread(target=_drain, args=(process.stdout.fileno(), kept), daemon=True)
+    code: int | None = None
+    deadline = time.monotonic() + timeout
+    try:
+        reader.start()
+        while code is None and time.monotonic() < deadline and not (stop is not None and stop.is_set()):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(min(0.2, max(0.0, deadline - time.monotonic())))
+        if code is not None:
+            reader.join(1.0)
+    finally:
+        if code is None or reader.is_alive():
+            # What has outlived the program holds its output open.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        reader.join(1.0)
+        if not reader.is_alive():
+            process.stdout.close()
+    return Outcome(code, bytes(kept[-_KEPT:]).decode("utf-8", "replace"))
 
 
 def temporary_space() -> int:
@@ -104,10 +119,25 @@ def gcc_version(program: str) -> int:
     return int(first) if first.isdecimal() else 0
 
 
-def major_version(program: str) -> int:
+def _limit_files(most: int) -> None:
+    """In the new process, before the program: no file grows beyond `most` bytes."""
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def _drain(pipe: int, kept: bytearray) -> None:
+    """Read to the end and keep the last bytes: a firmware that prints for ever fills neither memory nor disk."""
+    while part := os.read(pipe, _KEPT):
+        kept += part
+        del kept[:-_KEPT]
+
+
+def major_version(program: str, timeout: float = 30.0) -> int:
     """The first number of what `program --version` prints after the word "version" (QEMU). Raises ToolError."""
-    outcome = call([find(program), "--version"], timeout=30)
+    outcome = call([find(program), "--version"], timeout=min(timeout, 30.0))
     match = re.search(r"version (\d+)\.", outcome.output)
     if match is None:
-        raise ToolError(program, "does not tell its version", "", f"Reinstall it: {install_line(program)}")
+        found = "does not tell its version" + (" before the time is up" if outcome.code is None else "")
+        raise ToolError(program, found, "", f"Reinstall it: {install_line(program)}")
     return int(match[1])

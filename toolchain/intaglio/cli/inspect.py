@@ -51,9 +51,9 @@ def inspect(
     else:
         out = common.console()
         wide = out.width >= 80 + max([5, *(len(layer.name) for layer in summary.layers)])
-        out.print(_layers(summary, wide), "")
+        common.print_table(out, _layers(summary, wide))
         if not wide:
-            out.print(_names(summary), "")
+            common.print_table(out, _names(summary))
         out.print(_ends(summary), "")
         out.print(_totals(summary), soft_wrap=True)
         out.print(f"{SELECT[0].upper()}{SELECT[1:]}.", soft_wrap=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from pydantic import BaseModel, ValidationError
 from .. import assets
 from ..errors import IntaglioError, RecipeError, UnsupportedError
 from ..graph import Graph, float_model
+from ..targets import toml, toml_text
 from .steps import kind_of, kinds
 from .steps.base import Step
 
@@ -68,20 +68,12 @@ def load(name_or_path: str | os.PathLike[str]) -> Recipe:
     path = _folder() / f"{text}.toml" if text in names() else Path(text)
     if path.suffix != ".toml" and not path.exists():
         raise RecipeError(f"recipe {text!r}", "unknown", f"{', '.join(names())}, or a .toml file", _near(text, names()))
-    try:
-        return parse(path.read_text("utf-8"), str(name_or_path))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RecipeError(f"recipe {text!r}", f"cannot be read ({reason})", "a TOML file in UTF-8") from error
+    return from_dict(toml(path, RecipeError, text), text)
 
 
 def parse(text: str, where: str = UNNAMED) -> Recipe:
     """The Recipe of a TOML text. Raises RecipeError: not TOML, unknown or missing keys, impossible values."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(where, f"is not TOML: {error}", "see https://toml.io") from error
-    return from_dict(data, where)
+    return from_dict(toml_text(text, RecipeError, where), where)
 
 
 def from_dict(data: Mapping[str, Any], where: str = UNNAMED) -> Recipe:

@@ -386,10 +386,16 @@ def port_of(t: Tensor) -> Port:
 # ---- C literals -------------------------------------------------------------------------------------------------
 
 
+_PART = 1 << 16
+"""Numbers that are text at the same time: as objects they take many times their bytes."""
+
+
 def _array(name: str, data: Array, comment: str) -> str:
     flat = np.asarray(data).ravel()
-    cells = [_float(float(v)) for v in flat] if flat.dtype.kind == "f" else [_int(int(v)) for v in flat]
-    body = _wrap(_listed(cells), "    ", "    ")
+    # float32 values are themselves as Python's floats, and only 32 bits hold a number that C cannot write.
+    literal = _digits if flat.dtype == np.float32 else str if flat.dtype.itemsize < 4 else _int
+    parts = (flat[at : at + _PART].tolist() for at in range(0, flat.size, _PART))
+    body = _filled(", ".join(", ".join(map(literal, part)) for part in parts), "    ")
     ctype = C_TYPES[flat.dtype.name]
     return "\n".join([f"/* {comment} */", f"static const {ctype} {name}[{flat.size}] = {{", *body, "};"])
 
@@ -399,8 +405,13 @@ def _int(value: int) -> str:
 
 
 def _float(value: float) -> str:
-    text = f"{float(np.float32(value)):.9g}"
-    return (text if any(c in text for c in ".en") else f"{text}.0") + "f"
+    return _digits(float(np.float32(value)))
+
+
+def _digits(value: float) -> str:
+    """A float32 in nine digits, which tell it from its neighbours."""
+    text = f"{value:.9g}"
+    return (text if "." in text or "e" in text or "n" in text else f"{text}.0") + "f"
 
 
 def _dims(shape: Sequence[int]) -> str:
@@ -415,6 +426,18 @@ def _comment(text: str) -> str:
 def _listed(items: Sequence[str], end: str = "") -> list[str]:
     """Items with a comma after each but the last, which gets `end`."""
     return [*(f"{item}," for item in items[:-1]), f"{items[-1]}{end}"]
+
+
+def _filled(text: str, margin: str) -> list[str]:
+    """Lines of at most WIDTH characters, broken at spaces. For arrays of millions: `_wrap` takes an item at a time."""
+    room = WIDTH - len(margin)
+    lines: list[str] = []
+    at = 0
+    while len(text) - at > room:
+        space = text.rfind(" ", at, at + room + 1)
+        lines.append(margin + text[at:space])
+        at = space + 1
+    return [*lines, margin + text[at:]]
 
 
 def _wrap(items: Sequence[str], first: str, rest: str) -> list[str]:

@@ -72,13 +72,15 @@ class Builder:
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
+        self.numbered: dict[str, int] = {}
+        """The last number that `fresh` gave, by name: thousands of values may be called alike."""
 
     def fresh(self, base: str) -> str:
         """`base`, or `base` with a number where it is taken."""
-        name, k = base, 1
+        name = base
         while name in self.tensors:
-            k += 1
-            name = f"{base}_{k}"
+            self.numbered[base] = self.numbered.get(base, 1) + 1
+            name = f"{base}_{self.numbered[base]}"
         return name
 
     def input(self, base: str, shape: Shape) -> Value:

@@ -24,7 +24,8 @@ from ..ops.base import Refuse
 from .reading import MAX_NAME
 
 MAX_BYTES = 1 << 28
-"""Largest model file, and largest tensor in a file beside it: 256 MB is beyond any board."""
+"""Largest model file, and most bytes that its tensors take from files beside it, all together: 256 MB is beyond any
+board."""
 MAX_RANK = 8
 DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
@@ -78,6 +79,15 @@ class OnnxModel:
     """What the file says of values that nodes compute: shapes for display, never for computing."""
 
 
+@dataclass
+class _Beside:
+    """The folder that external data may lie in, None for none, and the bytes that may still be read from there: a
+    small file can refer to the same large one many times."""
+
+    folder: Path | None
+    left: int = MAX_BYTES
+
+
 @contextmanager
 def damage(where: str, what: str) -> Iterator[None]:
     """Turn what damaged content raises, out of protobuf or NumPy, into a ModelError."""
@@ -116,6 +126,7 @@ def decode(data: bytes, where: str, folder: Path | None) -> OnnxModel:
         remedy = "Check that the download or export finished"
         raise ModelError(where, "is not an ONNX model: its protobuf cannot be decoded", "an .onnx file", remedy) from e
     with damage(where, "the model"):
+        beside = _Beside(folder)
         opset = next((int(o.version) for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
         graph = proto.graph
         if not graph.node or not graph.output or opset < 1:
@@ -123,11 +134,11 @@ def decode(data: bytes, where: str, folder: Path | None) -> OnnxModel:
         constants: dict[str, Array | Foreign] = {}
         for tensor in graph.initializer:
             key = _str(tensor.name)
-            constants[key] = _tensor(tensor, f"{where}, initializer {clean(key)}", folder)
+            constants[key] = _tensor(tensor, f"{where}, initializer {clean(key)}", beside)
         for sparse in graph.sparse_initializer:
             constants[_str(sparse.values.name)] = Foreign("it is a sparse tensor; dense ones are supported")
         inputs = tuple(_input(v) for v in graph.input if _str(v.name) not in constants)
-        nodes = tuple(_node(n, k, where, folder) for k, n in enumerate(graph.node))
+        nodes = tuple(_node(n, k, where, beside) for k, n in enumerate(graph.node))
         stated = {_str(v.name): _input(v) for v in (*graph.value_info, *graph.output)}
         return OnnxModel(opset, inputs, tuple(_str(o.name) for o in graph.output), constants, nodes, stated)
 
@@ -150,15 +161,15 @@ def _input(v: Any) -> OnnxInput:
     return OnnxInput(_str(v.name), DTYPES.get(kind.elem_type, ""), shape)
 
 
-def _node(n: Any, index: int, where: str, folder: Path | None) -> OnnxNode:
+def _node(n: Any, index: int, where: str, beside: _Beside) -> OnnxNode:
     name = clean(_str(n.name or (n.output[0] if n.output else "") or f"node {index}"))
-    attrs = {_str(a.name): _attribute(a, f"{where}, node {name}", folder) for a in n.attribute}
+    attrs = {_str(a.name): _attribute(a, f"{where}, node {name}", beside) for a in n.attribute}
     domain = "" if n.domain == "ai.onnx" else clean(_str(n.domain))
     inputs, outputs = (tuple(map(_str, names)) for names in (n.input, n.output))
     return OnnxNode(name, clean(_str(n.op_type)), domain, inputs, outputs, attrs)
 
 
-def _attribute(a: Any, where: str, folder: Path | None) -> Any:
+def _attribute(a: Any, where: str, beside: _Beside) -> Any:
     """AttributeProto.type says which field holds the value."""
     match int(a.type):
         case 1:
@@ -168,7 +179,7 @@ def _attribute(a: Any, where: str, folder: Path | None) -> Any:
         case 3:
             return bytes(a.s).decode("utf-8", "replace")
         case 4:
-            return _tensor(a.t, f"{where}, attribute {clean(_str(a.name))}", folder)
+            return _tensor(a.t, f"{where}, attribute {clean(_str(a.name))}", beside)
         case 5:
             return Foreign("it holds a graph of its own (control flow), which intaglio does not run")
         case 6:
@@ -181,7 +192,7 @@ def _attribute(a: Any, where: str, folder: Path | None) -> Any:
             return Foreign(f"its attribute {clean(_str(a.name))} is of the type number {kind}")
 
 
-def _tensor(t: Any, here: str, folder: Path | None) -> Array | Foreign:
+def _tensor(t: Any, here: str, beside: _Beside) -> Array | Foreign:
     """A TensorProto; raises ModelError where the bytes that are there are not the bytes that are claimed."""
     shape = tuple(int(d) for d in t.dims)
     dtype = DTYPES.get(int(t.data_type))
@@ -194,14 +205,14 @@ def _tensor(t: Any, here: str, folder: Path | None) -> Array | Foreign:
     if size > MAX_BYTES:
         raise ModelError(here, f"claims {size:,} bytes", f"{MAX_BYTES:,} at most")
     if int(t.data_location) == 1:
-        raw = _external({_str(e.key): _str(e.value) for e in t.external_data}, size, here, folder)
+        raw = _external({_str(e.key): _str(e.value) for e in t.external_data}, size, here, beside)
     elif t.HasField("raw_data"):
         raw = bytes(t.raw_data)
     else:
         return _typed(t, dtype, shape, here)
     if len(raw) != size:
         raise ModelError(here, f"has {len(raw):,} bytes of data", f"{size:,} for {dtype}{list(shape)}")
-    return _frozen(np.frombuffer(raw, np.dtype(dtype).newbyteorder("<")).astype(dtype), shape)
+    return _frozen(np.frombuffer(raw, np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False), shape)
 
 
 def _typed(t: Any, dtype: str, shape: Sequence[int], here: str) -> Array:
@@ -221,8 +232,10 @@ def _frozen(data: Array, shape: Sequence[int]) -> Array:
     return data
 
 
-def _external(entries: dict[str, str], size: int, here: str, folder: Path | None) -> bytes:
-    """`size` bytes of a file beside the model. Raises ModelError for a path that leaves its folder, in any way."""
+def _external(entries: dict[str, str], size: int, here: str, beside: _Beside) -> bytes:
+    """`size` bytes of a file beside the model. Raises ModelError for a path that leaves its folder, in any way, and
+    for more than MAX_BYTES in all."""
+    folder = beside.folder
     location = entries.get("location", "")
     parts = PurePosixPath(location).parts
     told = f"refers to the file {clean(location)!r}"
@@ -238,6 +251,10 @@ def _external(entries: dict[str, str], size: int, here: str, folder: Path | None
     offset, length = int(entries.get("offset", "0")), int(entries.get("length", str(size)))
     if offset < 0 or length != size:
         raise ModelError(here, f"refers to {length} bytes from {offset} on", f"{size} bytes")
+    beside.left -= size
+    if beside.left < 0:
+        told += f", and with it the model's external data comes to {MAX_BYTES - beside.left:,} bytes"
+        raise ModelError(here, told, f"{MAX_BYTES:,} at most in all")
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(handle, "rb") as stream:

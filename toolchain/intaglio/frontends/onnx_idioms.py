@@ -63,7 +63,10 @@ def with_idioms(model: OnnxModel) -> OnnxModel:
     reader = _reader(model)
     for node in model.nodes:
         for rule in RULES:
-            found = rule(reader, node)
+            try:
+                found = rule(reader, node)
+            except IndexError:
+                continue  # a node without the inputs or outputs of its operator: refused by name where it is translated
             if found is None or len(found.parts) > MAX_PARTS or any(id(p) in dropped for p in found.parts):
                 continue
             last = next((p for p in found.parts if p.outputs == found.node.outputs), None)

@@ -138,6 +138,8 @@ def translate(program: Any, name: str) -> tuple[Graph, list[Shape], list[Shape]]
             for arg, kind in zip(node.args[0], signature.output_specs, strict=True):
                 if kind.kind.name == "USER_OUTPUT":
                     outputs += _output(b, _look_up(arg, env), len(outputs), problems)
+    if not problems:
+        problems += [f"the module has no {what}" for what, vs in (("input", inputs), ("output", outputs)) if not vs]
     if problems:
         raise UnsupportedError(name, problems, "`intaglio ops` lists the operators there are")
     graph = b.graph(name, inputs, outputs)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import logging
 import math
 import operator
 import re
@@ -52,7 +53,7 @@ _SIZES = {
 """Arithmetic on sizes, in programs with a dynamic batch."""
 _CHECKS = ("_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range", "sym_constrain_range_for_size")
 _DAMAGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError, MemoryError,
-           zipfile.BadZipFile, NotImplementedError, EOFError)  # fmt: skip
+           zipfile.BadZipFile, RuntimeError, EOFError)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,19 @@ def parse(data: bytes, where: str, name: str) -> Graph:
     torch = frontend.torch_package()
     with _damage(where):
         module, examples = _program(torch, _Archive(data, where), where)
-    return frontend.load(module, examples, identifier(name))
+    with _silent():
+        return frontend.load(module, examples, identifier(name))
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """PyTorch logs tracebacks of what it then raises."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager
@@ -106,6 +119,9 @@ class _Archive:
 
     def __init__(self, data: bytes, where: str) -> None:
         self.zip = zipfile.ZipFile(io.BytesIO(data))
+        self.read: dict[str, bytes] = {}
+        self.room = MAX_BYTES
+        """Bytes that the tensors may still have, all together."""
         infos = self.zip.infolist()
         for info in infos:
             if info.compress_type != zipfile.ZIP_STORED or info.file_size > len(data):
@@ -119,6 +135,12 @@ class _Archive:
             raise ModelError(where, found, KIND, _AGAIN)
         if any(n.startswith(f"{self.root}/data/aotinductor/") for n in self.names):
             raise ModelError(where, "holds libraries compiled for this computer (AOTInductor)", KIND)
+
+    def member(self, name: str) -> bytes:
+        """The bytes of a member, read once however many tensors name it."""
+        if name not in self.read:
+            self.read[name] = self.zip.read(name)
+        return self.read[name]
 
     def json(self, member: str) -> Any:
         """A member as JSON; None where there is none."""
@@ -137,14 +159,15 @@ class _Archive:
         dtype = np.dtype("uint16" if brief else DTYPES[meta["dtype"]])
         sizes, strides = ([_int(n) for n in meta[k]] for k in ("sizes", "strides"))
         offset = _int(meta["storage_offset"])
-        raw = self.zip.read(f"{self.root}/data/{folder}/{entry['path_name']}")
+        raw = self.member(f"{self.root}/data/{folder}/{entry['path_name']}")
         if len(sizes) != len(strides) or len(sizes) > 8 or any(n < 0 for n in (*sizes, *strides, offset)):
             raise ValueError(f"a tensor of the sizes {sizes} and strides {strides}")
         if math.prod(sizes) == 0:
             return np.zeros(sizes, np.float32 if brief else dtype)
         # A stride of 0 repeats elements, so the number of bytes does not bound the number of elements.
         last = offset + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
-        if (last + 1) * dtype.itemsize > len(raw) or math.prod(sizes) > MAX_ELEMENTS:
+        self.room -= math.prod(sizes) * dtype.itemsize
+        if (last + 1) * dtype.itemsize > len(raw) or self.room < 0:
             raise ValueError(f"a tensor of the sizes {sizes} in {len(raw)} bytes")
         flat = np.frombuffer(raw[: len(raw) // dtype.itemsize * dtype.itemsize], dtype.newbyteorder("<"))
         steps = [s * dtype.itemsize for s in strides]

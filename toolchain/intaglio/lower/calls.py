@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import UnsupportedError
-from ..graph import Graph
+from ..graph import Graph, Node
+from ..ops.base import Op
 
 
 def require_executable(graph: Graph) -> Graph:
     """Raise UnsupportedError listing every node that cannot be executed, in integers or in float32, and why."""
     problems = [
-        f"{n.op.name} ({n.name}): {reason}" for n in graph.nodes for reason in n.op.check(graph.ins(n), graph.outs(n))
+        f"{n.op.name} ({n.name}): {reason}"
+        for n in graph.nodes
+        for reason in n.op.check(graph.ins(n), graph.outs(n)) or _without_kernel(n)
     ]
     for t in graph.tensors.values():
         if t.dtype == "float32" and t.data is not None and not np.isfinite(t.data).all():
@@ -21,6 +24,11 @@ def require_executable(graph: Graph) -> Graph:
     if problems:
         raise UnsupportedError(graph.name, problems)
     return graph
+
+
+def _without_kernel(node: Node) -> list[str]:
+    """A batch norm goes into other layers' constants, but only in a model that is float as a whole."""
+    return ["it is no operator of a quantized model"] if type(node.op).lower is Op.lower else []
 
 
 def attach_calls(graph: Graph) -> Graph:

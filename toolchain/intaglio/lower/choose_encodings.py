@@ -91,9 +91,10 @@ def options(graph: Graph, core: str = CORE) -> list[Layer]:
         if t.data is not None and _is_weights(graph, t):
             equal.setdefault((t.shape[0], t.data.tobytes()), []).append(name)
     room = _room(graph) if equal else {}
+    at = {id(n): i for i, n in enumerate(graph.nodes)}
     found = []
     for tensors in equal.values():
-        users = [n for n in graph.nodes if set(tensors) & set(n.inputs)]
+        users = sorted({id(n): n for t in tensors for n in graph.consumers(t)}.values(), key=lambda n: at[id(n)])
         every = [_option(graph, users, tensors, name, room, core) for name in ("", *names())]
         found.append(Layer(tuple(tensors), tuple(n.name for n in users), tuple(o for o in every if o is not None)))
     return [layer for layer in found if len(layer.options) > 1]
@@ -141,7 +142,8 @@ def _room(graph: Graph) -> dict[str, int]:
     """By node, the bytes that are not in use while it runs: what fits there does not make the arena grow."""
     arena = [g for g in groups(graph)[0] if g.place is None]
     most = lower_bound(arena)
-    return {node.name: most - alive(arena, i) for i, node in enumerate(graph.nodes)}
+    needed = alive(arena, len(graph.nodes))[1:]
+    return {node.name: most - used for node, used in zip(graph.nodes, needed, strict=True)}
 
 
 def _is_weights(graph: Graph, t: Tensor) -> bool:
@@ -163,7 +165,8 @@ def _option(
     if name and not _possible(name, users, first):
         return None
     changed = {n: replace(graph.tensors[n], encoding=name) for n in tensors}
-    stored = replace(graph, tensors={**graph.tensors, **changed})
+    around = {t: graph.tensors[t] for n in users for t in (*n.inputs, *n.outputs) if t}
+    stored = replace(graph, nodes=tuple(users), tensors={**around, **changed})
     if any(n.op.check(stored.ins(n), stored.outs(n)) for n in users):
         return None
     calls = [(n, call) for n in users for call in _calls(n, stored)]

@@ -22,42 +22,46 @@ OUT_AXIS = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": 0, "transpose
 def fold_batch_norm(graph: Graph) -> Graph:
     """Replace every BatchNorm of a float graph. Values change by float rounding only."""
     tensors = dict(graph.tensors)
-    nodes = list(graph.nodes)
-    for bn in [n for n in graph.nodes if isinstance(n.op, BatchNorm)]:
-        current = replace(graph, tensors=tensors).with_nodes(nodes)
-        scale, shift = _affine(bn, current)
-        before = current.producer(bn.inputs[0])
-        at = nodes.index(bn)
-        if before is not None and _foldable(before, bn, current):
-            nodes[at : at + 1] = []
-            nodes[nodes.index(before)] = _scaled(before, bn.outputs[0], scale, shift, current, tensors)
+    parts = [[node] for node in graph.nodes]
+    """What stands for each node by now."""
+    written = {name: at for at, node in enumerate(graph.nodes) for name in node.outputs}
+    for at, bn in enumerate(graph.nodes):
+        if not isinstance(bn.op, BatchNorm):
+            continue
+        scale, shift = _affine(bn, tensors)
+        layer = written.get(bn.inputs[0])
+        before = parts[layer] if layer is not None else []
+        if layer is not None and len(before) == 1 and _foldable(before[0], bn, graph, tensors):
+            parts[layer] = [_scaled(before[0], bn.outputs[0], scale, shift, tensors)]
+            parts[at] = []
+            written[bn.outputs[0]] = layer
         else:
-            nodes[at : at + 1] = _mul_add(bn, scale, shift, tensors)
-    return graph.with_nodes(nodes, tensors)
+            parts[at] = _mul_add(bn, scale, shift, tensors)
+    return graph.with_nodes((node for part in parts for node in part), tensors)
 
 
-def _affine(bn: Node, graph: Graph) -> tuple[Array, Array]:
+def _affine(bn: Node, tensors: dict[str, Tensor]) -> tuple[Array, Array]:
     """The normalization as x * scale + shift, in double."""
     assert isinstance(bn.op, BatchNorm)
-    gamma, beta, mean, variance = (np.asarray(need(t).data, np.float64) for t in graph.ins(bn)[1:])
+    gamma, beta, mean, variance = (np.asarray(need(t).data, np.float64) for t in map(tensors.get, bn.inputs[1:]))
     scale = gamma / np.sqrt(variance + bn.op.epsilon)
     return scale, beta - mean * scale
 
 
-def _foldable(before: Node, bn: Node, graph: Graph) -> bool:
+def _foldable(before: Node, bn: Node, graph: Graph, tensors: dict[str, Tensor]) -> bool:
     """The layer has constant weights and no activation, and nothing else reads its result."""
     if before.op.name not in OUT_AXIS or getattr(before.op, "activation", "none") != "none":
         return False
-    constants = [graph.tensors[n] for n in before.inputs[1:] if n]
+    constants = [tensors[n] for n in before.inputs[1:] if n]
     alone = len(graph.consumers(bn.inputs[0])) == 1 and bn.inputs[0] not in graph.outputs
     channels = constants[0].shape[OUT_AXIS[before.op.name]]
-    return alone and all(t.is_const for t in constants) and channels == graph.tensors[bn.outputs[0]].shape[-1]
+    return alone and all(t.is_const for t in constants) and channels == tensors[bn.outputs[0]].shape[-1]
 
 
-def _scaled(node: Node, output: str, scale: Array, shift: Array, graph: Graph, tensors: dict[str, Tensor]) -> Node:
+def _scaled(node: Node, output: str, scale: Array, shift: Array, tensors: dict[str, Tensor]) -> Node:
     """The layer with the normalization in its weights and bias, under new names: others may share the old ones."""
-    weights = need(graph.ins(node)[1])
-    old_bias = graph.ins(node)[2] if len(node.inputs) > 2 else None
+    weights = tensors[node.inputs[1]]
+    old_bias = tensors.get(node.inputs[2]) if len(node.inputs) > 2 else None
     axis = OUT_AXIS[node.op.name]
     along = scale.reshape([-1 if d == axis else 1 for d in range(len(weights.shape))])
     bias = (0.0 if old_bias is None else np.asarray(old_bias.data, np.float64)) * scale + shift

@@ -21,26 +21,30 @@ def fuse_activation(graph: Graph) -> Graph:
     PyTorch). It is not fused into a pool, whose output keeps its input's wider quantization. Exact.
     """
     nodes: list[Node] = []
+    written: dict[str, int] = {}
     for node in graph.nodes:
-        chain = _chain(node, nodes, graph)
+        chain = _chain(node, nodes, written, graph)
         if not chain:
+            written |= dict.fromkeys(node.outputs, len(nodes))
             nodes.append(node)
             continue
         assert isinstance(node.op, Relu)
         fused = replace(nodes[chain[-1]].op, activation=node.op.activation)  # type: ignore[call-arg]
         nodes[chain[-1]] = replace(nodes[chain[-1]], op=fused)
+        del written[nodes[chain[0]].outputs[0]]
         nodes[chain[0]] = replace(nodes[chain[0]], outputs=node.outputs)
+        written[node.outputs[0]] = chain[0]
     return graph.with_nodes(nodes)
 
 
-def _chain(node: Node, nodes: list[Node], graph: Graph) -> list[int]:
-    """Positions from the activation's producer back to the operator that can take it; empty where none can.
+def _chain(node: Node, nodes: list[Node], written: dict[str, int], graph: Graph) -> list[int]:
+    """Positions in `nodes` (`written` says where each tensor's writer is) from the activation's producer back to the
+    operator that can take it; empty where none can.
 
     Each of their results has one reader and is no output of the graph.
     """
     if not isinstance(node.op, Relu):
         return []
-    written = {n: at for at, before in enumerate(nodes) for n in before.outputs}
     chain: list[int] = []
     name = node.inputs[0]
     while name in written:

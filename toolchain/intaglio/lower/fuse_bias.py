@@ -22,7 +22,7 @@ def fuse_bias(graph: Graph) -> Graph:
         for k in (0, 1) if isinstance(node.op, Add) else ():
             source, vector = node.inputs[k], tensors[node.inputs[1 - k]]
             before = nodes[written[source]] if source in written else None
-            if before is None or not _fits(before, vector, source, replace(graph, tensors=tensors)):
+            if before is None or not _fits(before, vector, source, graph, tensors):
                 continue
             nodes[written[source]] = None
             nodes[at] = _biased(before, node, vector, tensors)
@@ -30,13 +30,13 @@ def fuse_bias(graph: Graph) -> Graph:
     return graph.with_nodes([n for n in nodes if n is not None], tensors)
 
 
-def _fits(before: Node, vector: Tensor, source: str, graph: Graph) -> bool:
+def _fits(before: Node, vector: Tensor, source: str, graph: Graph, tensors: dict[str, Tensor]) -> bool:
     """Whether `vector` holds one number an output channel, and the layer's own result is read nowhere else."""
-    x = graph.tensors[source]
+    x = tensors[source]
     channels = x.shape[-1]
     spread = len(vector.shape) <= len(x.shape) and vector.size == channels and vector.shape[-1:] == (channels,)
     alone = len(graph.consumers(source)) == 1 and source not in graph.outputs and x.quant is None
-    parameters = [graph.tensors[n] for n in before.inputs[1:] if n]
+    parameters = [tensors[n] for n in before.inputs[1:] if n]
     return (
         before.op.name in LAYERS
         and getattr(before.op, "activation", "none") == "none"

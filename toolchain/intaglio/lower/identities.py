@@ -16,11 +16,12 @@ def remove_identities(graph: Graph) -> Graph:
     reshaped: dict[str, str] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
-        node = replace(node, inputs=tuple(same.get(n, n) for n in node.inputs))
+        if not same.keys().isdisjoint(node.inputs):
+            node = replace(node, inputs=tuple(same.get(n, n) for n in node.inputs))
         if isinstance(node.op, Reshape):
             # A reshape of a reshape is one reshape of the first input; dead_code drops the one in between.
             first = reshaped.get(node.inputs[0], node.inputs[0])
-            if graph.tensors[node.inputs[0]].quant in (None, graph.tensors[first].quant):
+            if first != node.inputs[0] and graph.tensors[node.inputs[0]].quant in (None, graph.tensors[first].quant):
                 node = replace(node, inputs=(first,))
             reshaped[node.outputs[0]] = node.inputs[0]
         if _changes_nothing(node, graph) and node.outputs[0] not in graph.outputs:

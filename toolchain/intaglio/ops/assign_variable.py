@@ -19,9 +19,12 @@ class AssignVariable(Op):
     """inputs: (value, state); no outputs. The reference returns the state's new value."""
 
     name: ClassVar[str] = "assign_variable"
+    input_names: ClassVar[tuple[str, ...]] = ("value", "state")
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         value, state = need(ins[0]), need(ins[1])
+        if not state.state:
+            raise GraphError(state.name, "is assigned a value", "a state")
         if (value.shape, value.dtype) != (state.shape, state.dtype):
             raise GraphError(state.name, f"is {state.dtype}{state.shape}, assigned {value.dtype}{value.shape}")
         return []

@@ -140,6 +140,12 @@ class Op:
     """Builtin operators of TFLite that this class reads."""
     input_names: ClassVar[tuple[str, ...]] = ("x",)
     """What the inputs are called; a constant input is emitted under this name (weights, bias)."""
+    optional: ClassVar[int] = 0
+    """How many of the last inputs may be absent."""
+    repeats: ClassVar[bool] = False
+    """Any number of inputs follows the first, all like it."""
+    infinite: ClassVar[tuple[str, ...]] = ()
+    """Attributes that may be an infinity; other numbers are finite."""
     trainable: ClassVar[tuple[int, ...]] = ()
     """Inputs whose float constants training changes; other constants stay as they are (see train/module.py)."""
     is_view: ClassVar[bool] = False

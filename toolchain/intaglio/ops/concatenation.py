@@ -24,6 +24,7 @@ class Concatenation(Op):
     """inputs: any number of tensors of one shape but for `axis`, which counts from the front."""
 
     name: ClassVar[str] = "concatenation"
+    repeats: ClassVar[bool] = True
     tflite: ClassVar[tuple[str, ...]] = ("CONCATENATION",)
     axis: int = 0
 

@@ -35,6 +35,7 @@ class Conv2DBorders(Conv2D):
 
     name: ClassVar[str] = "conv2d_borders"
     tflite: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[int] = 0
     rows: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()
 

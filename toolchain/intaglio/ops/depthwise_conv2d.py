@@ -42,6 +42,7 @@ class DepthwiseConv2D(Op):
     name: ClassVar[str] = "depthwise_conv2d"
     tflite: ClassVar[tuple[str, ...]] = ("DEPTHWISE_CONV_2D",)
     input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
+    optional: ClassVar[int] = 1
     trainable: ClassVar[tuple[int, ...]] = (1, 2)
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)

@@ -43,6 +43,7 @@ class FullyConnected(Op):
     name: ClassVar[str] = "fully_connected"
     tflite: ClassVar[tuple[str, ...]] = ("FULLY_CONNECTED",)
     input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
+    optional: ClassVar[int] = 1
     trainable: ClassVar[tuple[int, ...]] = (1, 2)
     activation: Activation = "none"
     keep_num_dims: bool = False

@@ -39,6 +39,7 @@ class Normalization(Op):
     """(x - mean) / sqrt(variance + epsilon) * scale + offset; the variance divides by N."""
 
     input_names: ClassVar[tuple[str, ...]] = ("x", "scale", "offset")
+    optional: ClassVar[int] = 2
     trainable: ClassVar[tuple[int, ...]] = (1, 2)
     inplace: ClassVar[tuple[int, ...]] = (0,)
     epsilon: float = 1e-5
@@ -56,6 +57,8 @@ class Normalization(Op):
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         if is_float(ins, outs):
             return float_problems(ins, outs)
+        if len(ins) < 2 or ins[1] is None:
+            return ["it has no scale, which its integer form needs"]
         x, scale, offset = need(ins[0]), need(ins[1]), _offset(ins)
         if problems := int8_problems(ins[:1], outs):
             return problems

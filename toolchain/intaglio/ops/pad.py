@@ -36,6 +36,7 @@ class Pad(Op):
     """
 
     name: ClassVar[str] = "pad"
+    infinite: ClassVar[tuple[str, ...]] = ("value",)
     tflite: ClassVar[tuple[str, ...]] = ("PAD", "PADV2")
     pads: tuple[Pair, ...] = ()
     value: float = 0.0

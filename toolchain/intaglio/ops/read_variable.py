@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ..errors import GraphError
 from ..graph import Array
 from .base import Buf, Call, Ins, Num, Op, Outs, TfliteOp, Types, arr, need
 
@@ -22,9 +23,12 @@ class ReadVariable(Op):
     """inputs: (state,); outputs: (value,). Shapes and dtypes are equal."""
 
     name: ClassVar[str] = "read_variable"
+    input_names: ClassVar[tuple[str, ...]] = ("state",)
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         state = need(ins[0])
+        if not state.state:
+            raise GraphError(state.name, "is read as a variable", "a state")
         return [(state.shape, state.dtype)]
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:

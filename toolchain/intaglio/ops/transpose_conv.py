@@ -43,6 +43,7 @@ class TransposeConv(Op):
     name: ClassVar[str] = "transpose_conv"
     tflite: ClassVar[tuple[str, ...]] = ("TRANSPOSE_CONV",)
     input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
+    optional: ClassVar[int] = 1
     trainable: ClassVar[tuple[int, ...]] = (1, 2)
     size: Pair = (1, 1)
     stride: Pair = (1, 1)

@@ -19,6 +19,8 @@ class Unsupported(Op):
     Without a reason there is nothing wrong with the operator itself: what it reads could not be translated."""
 
     name: ClassVar[str] = "unsupported"
+    optional: ClassVar[int] = 1
+    repeats: ClassVar[bool] = True
     kind: str = ""
     reason: str = ""
 

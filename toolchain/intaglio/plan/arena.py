@@ -2,53 +2,66 @@
 
 This is dynamic storage allocation, NP-hard. Several greedy orders are tried (each group at the lowest offset that is
 free during its life), then orders close to the best; the search stops at the lower bound, the most bytes alive at any
-one node, which is met on most networks. Deterministic: no random numbers, no clock.
+one node, which is met on most networks. Deterministic: no random numbers, no clock. What it may cost has a bound, so
+that a file with many nodes is planned in seconds: the more there is to look at, the fewer orders are tried.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 
 from .storage import Group
 
 Offsets = dict[tuple[str, ...], int]
 SEARCH_STEPS = 400
-SEARCH_GROUPS = 500
-"""Above this many groups the first orders have to do."""
+WORK = 2_000_000
+"""Pairs of groups looked at in one plan, about: a few seconds."""
 
 
 def lower_bound(groups: Sequence[Group]) -> int:
     """No plan needs fewer bytes than are alive at one moment."""
-    return max((alive(groups, g.start) for g in groups), default=0)
+    return max(alive(groups, max((g.end for g in groups), default=-1) + 1))
 
 
-def alive(groups: Sequence[Group], at: int) -> int:
-    """Bytes that are needed at node number `at`."""
-    return sum(g.bytes for g in groups if g.start <= at <= g.end)
+def alive(groups: Sequence[Group], steps: int) -> list[int]:
+    """Bytes that are needed before the first node, then at each of `steps` nodes."""
+    change = [0] * (steps + 2)
+    for g in groups:
+        change[min(g.start + 1, steps + 1)] += g.bytes
+        change[min(g.end + 2, steps + 1)] -= g.bytes
+    return list(accumulate(change[:-1]))
 
 
 def fullest(groups: Sequence[Group], steps: int) -> int:
     """The node at which most bytes are alive."""
-    return max(range(steps), key=lambda i: alive(groups, i), default=0)
+    needed = alive(groups, steps)[1:]
+    return max(range(steps), key=needed.__getitem__, default=0)
 
 
 def place(groups: Sequence[Group]) -> tuple[Offsets, int]:
     """Offsets by the groups' members, and the bytes of the arena."""
     if not groups:
         return {}, 0
-    bound = lower_bound(groups)
+    tries = WORK // (_pairs(groups) + 8 * len(groups))
+    if tries == 0:
+        return _by_size(groups)
+    needed = alive(groups, max(g.end for g in groups) + 1)
+    bound = max(needed)
     orders = [
         sorted(groups, key=lambda g: (-g.bytes, g.start, g.members)),
         sorted(groups, key=lambda g: (g.start, -g.bytes, g.members)),
         sorted(groups, key=lambda g: (-(g.end - g.start), -g.bytes, g.members)),
         sorted(groups, key=lambda g: (-g.bytes * (g.end - g.start + 1), g.members)),
-        sorted(groups, key=lambda g: (-alive(groups, g.start), -g.bytes, g.members)),
+        sorted(groups, key=lambda g: (-needed[g.start + 1], -g.bytes, g.members)),
     ]
-    best, size, order = min(((*_first_fit(o), o) for o in orders), key=lambda r: r[1])
+    best, size, order = min(((*_first_fit(o), o) for o in orders[:tries]), key=lambda r: r[1])
     # Move one group to the front at a time while that helps: the culprit is often one that was placed too late.
-    steps = 0
+    steps, most = 0, min(SEARCH_STEPS, tries - len(orders))
     improved = True
-    while improved and size > bound and steps < SEARCH_STEPS and len(groups) <= SEARCH_GROUPS:
+    while improved and size > bound and steps < most:
         improved = False
         for g in list(order):
             trial = [g, *(o for o in order if o is not g)]
@@ -57,21 +70,82 @@ def place(groups: Sequence[Group]) -> tuple[Offsets, int]:
             if bytes_ < size:
                 best, size, order, improved = offsets, bytes_, trial, True
                 break
-            if steps >= SEARCH_STEPS:
+            if steps >= most:
                 break
     return best, size
 
 
+def _pairs(groups: Sequence[Group]) -> int:
+    """How many pairs are alive at the same time."""
+    starts, ends = sorted(g.start for g in groups), sorted(g.end for g in groups)
+    met = sum(bisect_right(starts, g.end) - bisect_left(ends, g.start) for g in groups)
+    return (met - len(groups)) // 2
+
+
+class _Placed:
+    """Groups that have their offsets, found by when they are alive: in a time that grows with those found.
+
+    `stabbed` is a segment tree over nodes: each life is kept at the few places that together cover it.
+    """
+
+    def __init__(self, last: int) -> None:
+        self.width = 1 << (last + 2).bit_length()
+        self.stabbed: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        self.starts: list[tuple[int, int, int]] = []
+
+    def add(self, g: Group, at: int) -> None:
+        span = (at, at + g.bytes)
+        insort(self.starts, (g.start, *span))
+        left, right = g.start + 1 + self.width, g.end + 2 + self.width
+        while left < right:
+            if left & 1:
+                self.stabbed[left].append(span)
+                left += 1
+            if right & 1:
+                right -= 1
+                self.stabbed[right].append(span)
+            left, right = left >> 1, right >> 1
+
+    def rivals(self, g: Group) -> list[tuple[int, int]]:
+        """The bytes, first and past the last, of what is alive with `g`: at its start, or beginning during its life."""
+        first, last = bisect_left(self.starts, (g.start + 1,)), bisect_left(self.starts, (g.end + 1,))
+        found = [(low, high) for _, low, high in self.starts[first:last]]
+        at = g.start + 1 + self.width
+        while at:
+            found += self.stabbed.get(at, ())
+            at >>= 1
+        return sorted(found)
+
+
 def _first_fit(order: Sequence[Group]) -> tuple[Offsets, int]:
-    placed: list[tuple[Group, int]] = []
+    placed = _Placed(max(g.end for g in order))
+    offsets: Offsets = {}
     size = 0
     for g in order:
         offset = 0
-        rivals = sorted((at, at + o.bytes) for o, at in placed if o.start <= g.end and g.start <= o.end)
-        for low, high in rivals:
+        for low, high in placed.rivals(g):
             if offset + g.bytes <= low:
                 break
             offset = max(offset, -(-high // g.align) * g.align)
-        placed.append((g, offset))
+        placed.add(g, offset)
+        offsets[g.members] = offset
         size = max(size, offset + g.bytes)
-    return {g.members: at for g, at in placed}, size
+    return offsets, size
+
+
+def _by_size(groups: Sequence[Group]) -> tuple[Offsets, int]:
+    """For thousands of groups alive at once: each takes the place of a dead one of the same size, else a new one."""
+    offsets: Offsets = {}
+    free: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    dying = sorted(groups, key=lambda g: (g.end, g.members))
+    dead = size = 0
+    for g in sorted(groups, key=lambda g: (g.start, -g.bytes, g.members)):
+        while dying[dead].end < g.start:
+            free[dying[dead].bytes, dying[dead].align].append(offsets[dying[dead].members])
+            dead += 1
+        if free[g.bytes, g.align]:
+            offsets[g.members] = free[g.bytes, g.align].pop()
+        else:
+            offsets[g.members] = -(-size // g.align) * g.align
+            size = offsets[g.members] + g.bytes
+    return offsets, size

@@ -5,9 +5,10 @@ Tensors with the same bytes form a group. A group lives in the arena, or in the 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
-from ..graph import DTYPES, Graph, Node, Place, Tensor, fresh
+from ..graph import DTYPES, Graph, Node, Place, fresh
 from ..ops.assign_variable import AssignVariable
 from ..ops.base import Scratch
 from ..ops.read_variable import ReadVariable
@@ -28,19 +29,44 @@ class Group:
     place: Place | None = None
 
 
+@dataclass(eq=False)
+class _Sharing:
+    """A group while tensors join it. `states` are those of its members, `is_input` whether one is the caller's."""
+
+    members: list[str]
+    bytes: int
+    align: int
+    start: int
+    end: int
+    place: Place | None
+    states: list[str]
+    is_input: bool
+
+    def join(self, other: _Sharing) -> None:
+        """Take in a group of one tensor."""
+        self.members += other.members
+        self.bytes, self.align = max(self.bytes, other.bytes), max(self.align, other.align)
+        self.start, self.end = min(self.start, other.start), max(self.end, other.end)
+        self.place = self.place or other.place
+        self.states += other.states
+        self.is_input = self.is_input or other.is_input
+
+    def group(self) -> Group:
+        return Group(tuple(self.members), self.bytes, self.align, self.start, self.end, self.place)
+
+
 def groups(graph: Graph) -> tuple[list[Group], Graph]:
     """The groups of every tensor that is not a constant, and the graph without the calls that sharing made idle."""
-    made: dict[str, int] = {}
-    used: dict[str, int] = {}
+    found = _alone(graph)
+    assigned: dict[str, list[int]] = {}
     for i, node in enumerate(graph.nodes):
-        made |= dict.fromkeys(node.outputs, i)
-        used |= dict.fromkeys(node.inputs, i)
-    found = {t.name: _alone(graph, t, made, used) for t in graph.tensors.values() if not t.is_const}
+        if isinstance(node.op, AssignVariable):
+            assigned.setdefault(node.inputs[1], []).append(i)
     nodes: list[Node] = []
     for i, node in enumerate(graph.nodes):
         if node.op.is_view or isinstance(node.op, ReadVariable):
             source, out = graph.tensors[node.inputs[0]], graph.outs(node)[0]
-            if source.is_const or not _can_alias(graph, node, i, found):
+            if source.is_const or not _can_alias(node, i, found, assigned):
                 nodes.append(node)
                 continue
             _join(found, source.name, out.name)
@@ -53,8 +79,8 @@ def groups(graph: Graph) -> tuple[list[Group], Graph]:
         if victim:
             _join(found, victim, node.outputs[0])
         nodes.append(node)
-    unique = {id(g): g for g in found.values()}
-    return list(unique.values()), replace(graph, nodes=tuple(nodes))
+    unique = {id(s): s for s in found.values()}
+    return [s.group() for s in unique.values()], replace(graph, nodes=tuple(nodes))
 
 
 def scratch_groups(graph: Graph) -> list[Group]:
@@ -73,52 +99,57 @@ def scratch_member(graph: Graph, node: int, call: int, argument: int) -> str:
     return fresh(f"scratch:{node}:{call}:{argument}", graph.tensors)
 
 
-def _alone(graph: Graph, t: Tensor, made: dict[str, int], used: dict[str, int]) -> Group:
-    """`made` and `used`: the node that writes a tensor, and the last that reads it."""
+def _alone(graph: Graph) -> dict[str, _Sharing]:
+    """Each tensor that is not a constant as a group of its own: from the node that writes it to the last that reads
+    it."""
+    made: dict[str, int] = {}
+    used: dict[str, int] = {}
+    for i, node in enumerate(graph.nodes):
+        made |= dict.fromkeys(node.outputs, i)
+        used |= dict.fromkeys(node.inputs, i)
+    inputs = {n: i for i, n in reversed(list(enumerate(graph.inputs)))}
+    outputs = {n: i for i, n in reversed(list(enumerate(graph.outputs)))}
     last = len(graph.nodes)
-    start = made.get(t.name, -1)
-    end = max(start, used.get(t.name, -1))
-    place: Place | None = None
-    if t.state:
-        start, end = -1, last
-    elif t.name in graph.inputs:
-        place = Place("input", index=graph.inputs.index(t.name))
-    if t.name in graph.outputs:
-        place, end = Place("output", index=graph.outputs.index(t.name)), last
-    # A word-sized load of int8 data is what fast kernels do: buffers of 4 bytes and more start on a word.
-    align = 4 if t.nbytes >= 4 else DTYPES[t.dtype].itemsize
-    return Group((t.name,), t.nbytes, align, start, end, place)
+    found: dict[str, _Sharing] = {}
+    for t in graph.tensors.values():
+        if t.is_const:
+            continue
+        start = made.get(t.name, -1)
+        end = max(start, used.get(t.name, -1))
+        place: Place | None = None
+        if t.state:
+            start, end = -1, last
+        elif t.name in inputs:
+            place = Place("input", index=inputs[t.name])
+        if t.name in outputs:
+            place, end = Place("output", index=outputs[t.name]), last
+        # A word-sized load of int8 data is what fast kernels do: buffers of 4 bytes and more start on a word.
+        align = 4 if t.nbytes >= 4 else DTYPES[t.dtype].itemsize
+        states = [t.name] if t.state else []
+        found[t.name] = _Sharing([t.name], t.nbytes, align, start, end, place, states, t.name in inputs)
+    return found
 
 
-def _join(found: dict[str, Group], a: str, b: str) -> None:
-    ga, gb = found[a], found[b]
-    joined = Group(
-        ga.members + gb.members,
-        max(ga.bytes, gb.bytes),
-        max(ga.align, gb.align),
-        min(ga.start, gb.start),
-        max(ga.end, gb.end),
-        ga.place or gb.place,
-    )
-    for name in joined.members:
-        found[name] = joined
+def _join(found: dict[str, _Sharing], name: str, out: str) -> None:
+    """A node's output, which nothing shares yet, lies where `name` lies."""
+    found[name].join(found[out])
+    found[out] = found[name]
 
 
-def _can_alias(graph: Graph, node: Node, i: int, found: dict[str, Group]) -> bool:
-    """Whether a view's output can lie on its input."""
+def _can_alias(node: Node, i: int, found: dict[str, _Sharing], assigned: dict[str, list[int]]) -> bool:
+    """Whether a view's output can lie on its input. `assigned`: the nodes that assign to each state."""
     source, out = found[node.inputs[0]], found[node.outputs[0]]
     if source.place is not None and out.place is not None:
         return False
-    states = [m for m in source.members if graph.tensors[m].state]
-    if not states:
+    if not source.states:
         # An output's buffer must not be written before its group begins; joining moves that begin to the source's.
-        return not (out.place is not None and any(m in graph.inputs for m in source.members))
+        return not (out.place is not None and source.is_input)
     # The value read must survive until its last use: no assignment to the state before that, and no caller's buffer.
-    assigned = [k for k, n in enumerate(graph.nodes) if not n.outputs and n.inputs[1] in states and k > i]
-    return out.place is None and all(out.end <= k for k in assigned)
+    later = (assigned.get(s, [])[bisect_right(assigned.get(s, []), i) :][:1] for s in source.states)
+    return out.place is None and all(out.end <= k for ks in later for k in ks)
 
 
-def _overwritten(graph: Graph, node: Node, i: int, found: dict[str, Group]) -> str:
+def _overwritten(graph: Graph, node: Node, i: int, found: dict[str, _Sharing]) -> str:
     """The input whose bytes the node's first output may take, or ""."""
     if not node.outputs or not node.op.inplace:
         return ""
@@ -128,7 +159,7 @@ def _overwritten(graph: Graph, node: Node, i: int, found: dict[str, Group]) -> s
         if not name or name not in found:
             continue
         t, group, target = graph.tensors[name], found[name], found[out.name]
-        dies = group.end == i and not any(graph.tensors[m].state for m in group.members)
+        dies = group.end == i and not group.states
         free = group.place is None and group.bytes <= target.bytes
         same = t.shape == out.shape and DTYPES[t.dtype].itemsize == DTYPES[out.dtype].itemsize
         if dies and free and same:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import keys, load_named
+from ..arrays import keys, load
+from ..emit.c import port_of
 from ..errors import DataError
 from ..graph import Array, Graph, as_array
 from ..train.float_run import keeps_batch, run_float
@@ -95,7 +96,7 @@ def read_samples(graph: Graph, data: Any, source: str = "calibration data") -> l
     Raises: DataError naming the file or source and the key.
     """
     if isinstance(data, str | Path):
-        return _from_mapping(graph, load_named(Path(data), graph.inputs), str(data))
+        return _from_npz(graph, Path(data))
     if isinstance(data, Mapping):
         return _from_mapping(graph, data, source)
     if hasattr(data, "shape") and hasattr(data, "dtype"):
@@ -122,6 +123,11 @@ def _mapping(graph: Graph, sample: Any, where: str) -> Mapping[str, Any]:
     if len(graph.inputs) != 1 or not hasattr(sample, "shape"):
         raise DataError(where, f"is {type(sample).__name__}", f"an array for each of {', '.join(graph.inputs)}")
     return {graph.inputs[0]: sample}
+
+
+def _from_npz(graph: Graph, path: Path) -> list[Array]:
+    ports = [port_of(graph.tensors[n]) for n in graph.inputs]
+    return _from_mapping(graph, load(path, ports), str(path))
 
 
 def _from_mapping(graph: Graph, arrays: Mapping[str, Any], source: str) -> list[Array]:

@@ -29,7 +29,13 @@ def simplify(graph: Graph) -> Graph:
     before = None
     while before is None or not same_parts(graph, before):
         before = graph
+        graph = _passed(graph, dead_code(graph))
         for pass_ in PASSES:
             # A node that nothing reads any more would count as a reader in the next pass.
-            graph = verify(dead_code(pass_(dead_code(graph))), "float")
+            graph = _passed(graph, dead_code(pass_(graph)))
     return graph
+
+
+def _passed(before: Graph, after: Graph) -> Graph:
+    """What a pass has made of a graph; where it has left every part alone, what has been verified need not be again."""
+    return before if same_parts(before, after) else verify(after, "float")

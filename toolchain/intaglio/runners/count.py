@@ -17,14 +17,15 @@ _API_CHANGED_IN = 9
 """From this QEMU on, plugins must declare API version 2 or newer."""
 
 
-def plugin(qemu: str = "qemu-system-arm") -> Path:
+def plugin(qemu: str = "qemu-system-arm", timeout: float = 120.0) -> Path:
     """The compiled plugin for the QEMU that is installed; compiled with the host's gcc when it is not there yet.
+    `timeout`: seconds for QEMU to tell its version, and for gcc.
 
     It is kept in $XDG_CACHE_HOME/intaglio or ~/.cache/intaglio. Raises ToolError without gcc or QEMU, BuildError
     when gcc refuses it, OutputError when the cache cannot be written.
     """
     source = assets.root() / "runtime_c" / "port" / "qemu_count.c"
-    version = 1 if tools.major_version(qemu) < _API_CHANGED_IN else 2
+    version = 1 if tools.major_version(qemu, timeout) < _API_CHANGED_IN else 2
     flags = ["-std=c99", "-O2", "-shared", "-fPIC", f"-DITG_PLUGIN_VERSION={version}"]
     key = hashlib.sha256("\0".join([platform.machine(), *flags]).encode() + source.read_bytes()).hexdigest()[:16]
     cache = files.cache_folder()
@@ -36,7 +37,7 @@ def plugin(qemu: str = "qemu-system-arm") -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as work:
             built = Path(work) / path.name
-            outcome = tools.call([gcc, *flags, source, "-o", built], timeout=120)
+            outcome = tools.call([gcc, *flags, source, "-o", built], timeout=min(timeout, 120.0))
             if outcome.code != 0:
                 raise BuildError(source.name, f"does not compile with gcc:\n  {outcome.tail(3)}")
             built.replace(path)
@@ -46,7 +47,7 @@ def plugin(qemu: str = "qemu-system-arm") -> Path:
     return path
 
 
-def arguments(firmware: Firmware, out: Path) -> list[str]:
+def arguments(firmware: Firmware, out: Path, timeout: float = 120.0) -> list[str]:
     """The arguments that make QEMU count `firmware`'s inferences into the file `out`. Raises as `plugin` does."""
     runner = firmware.board.runner
     if isinstance(runner, QemuUserRunner):
@@ -65,7 +66,7 @@ def arguments(firmware: Firmware, out: Path) -> list[str]:
         "out": str(out),
     }
     # QEMU separates options by commas; one within a value is written twice.
-    parts = [str(plugin(qemu)), *(f"{key}={value}" for key, value in values.items())]
+    parts = [str(plugin(qemu, timeout)), *(f"{key}={value}" for key, value in values.items())]
     return ["-plugin", ",".join(part.replace(",", ",,") for part in parts)]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import struct
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from .base import Options, RunResult
 
 _STAT = struct.Struct("<IIQ")
 _UNKNOWN = 0xFFFFFFFF
+_SPARE = 1 << 28
+"""Bytes that a file of a run may have beyond the outputs: for what counts instructions, and plugins of the user."""
 
 Command = Callable[[Sequence[str]], list[str | Path]]
 """Makes the command from the arguments that load the counting plugin (none when nothing is counted)."""
@@ -30,13 +34,16 @@ def exchange(firmware: Firmware, inputs: Sequence[Array], options: Options, comm
     Raises RunError for a time-out, a non-zero exit and a short output; ToolError when the plugin cannot be built.
     """
     n = len(inputs[0])
+    deadline = time.monotonic() + options.timeout
     with tempfile.TemporaryDirectory(prefix="intaglio-run-") as name:
         work = Path(name)
         parts = [array.reshape(n, -1).view(np.uint8) for array in inputs]
         (work / "itg_in.bin").write_bytes(np.concatenate(parts, axis=1).tobytes())
-        plugin = count.arguments(firmware, work / "itg_count.txt") if options.count else []
-        outcome = tools.call(command(plugin), cwd=work, timeout=options.timeout)
-        _check(firmware, options, outcome)
+        plugin = count.arguments(firmware, work / "itg_count.txt", options.timeout) if options.count else []
+        left = deadline - time.monotonic()
+        room = n * firmware.manifest.output_bytes + _SPARE
+        outcome = tools.call(command(plugin), cwd=work, timeout=left, file_bytes=room)
+        _check(firmware, options, outcome, room)
         outputs = _outputs(firmware, work / "itg_out.bin", n, outcome)
         arena, stack, nanoseconds = _stat(firmware, work / "itg_stat.bin", outcome)
         counted = count.read(firmware, work / "itg_count.txt", n) if options.count else (None, None)
@@ -51,9 +58,11 @@ def exchange(firmware: Firmware, inputs: Sequence[Array], options: Options, comm
     )
 
 
-def _check(firmware: Firmware, options: Options, outcome: tools.Outcome) -> None:
+def _check(firmware: Firmware, options: Options, outcome: tools.Outcome, room: int) -> None:
     if outcome.code == 0:
         return
+    if outcome.code == -signal.SIGXFSZ:
+        raise _failed(firmware, f"wrote a file of more than {room:,} bytes, so it was killed", outcome)
     if outcome.code is None:
         found = f"still running after {options.timeout:g} seconds, so it was killed"
         remedy = "Give it more time (timeout), or fewer inputs, if it is not hanging"
@@ -75,10 +84,10 @@ def _failed(firmware: Firmware, found: str, outcome: tools.Outcome, remedy: str 
 
 def _outputs(firmware: Firmware, path: Path, n: int, outcome: tools.Outcome) -> list[Array]:
     manifest: Manifest = firmware.manifest
-    data = path.read_bytes() if path.is_file() else b""
-    if len(data) != n * manifest.output_bytes:
-        raise _failed(firmware, f"wrote {len(data)} bytes of {n * manifest.output_bytes}", outcome)
-    rows = np.frombuffer(data, np.uint8).reshape(n, manifest.output_bytes)
+    size = path.stat().st_size if path.is_file() else 0
+    if size != n * manifest.output_bytes:
+        raise _failed(firmware, f"wrote {size} bytes of {n * manifest.output_bytes}", outcome)
+    rows = np.frombuffer(path.read_bytes(), np.uint8).reshape(n, manifest.output_bytes)
     arrays: list[Array] = []
     start = 0
     for port in manifest.outputs:
