@@ -86,6 +86,21 @@ def test_an_independent_counter_agrees(name: str, tmp_path: Path) -> None:
     assert result.instructions == theirs and len(theirs) == 3
 
 
+@pytest.mark.parametrize("name", ["host", "qemu-mps2-an386"])
+def test_it_is_told_how_many_inferences_are_done(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    firmware, told = fixture.firmware(fixture.copy(tmp_path), name), []
+    call = tools.call
+
+    def watched(*arguments, watch, **options):
+        outcome = call(*arguments, watch=watch, **options)
+        watch()  # however quick it was
+        return outcome
+
+    monkeypatch.setattr(tools, "call", watched)
+    runners.run(firmware, [fixture.inputs(7)], done=told.append)
+    assert told[-1] == 7 and told == sorted(told)
+
+
 def test_an_only_inference_has_its_layers_too(tmp_path: Path) -> None:
     result = runners.run(fixture.firmware(fixture.copy(tmp_path), "qemu-mps2-an386"), [fixture.inputs(1)], count=True)
     assert result.instructions is not None and result.layers is not None

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -65,11 +65,12 @@ def call(
     timeout: float,
     stop: threading.Event | None = None,
     file_bytes: int | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> Outcome:
     """Run a program to its end, or kill it and its children after `timeout` seconds or once `stop` is set.
 
     stdout and stderr come back as one text, its end. A file that it writes may have `file_bytes` (None: any number):
-    beyond that it ends by signal.SIGXFSZ. Raises ToolError when it cannot be started.
+    beyond that it ends by signal.SIGXFSZ. `watch` is called while it runs. Raises ToolError when it cannot be started.
     """
     try:
         process = subprocess.Popen(
@@ -94,6 +95,8 @@ def call(
         while code is None and time.monotonic() < deadline and not (stop is not None and stop.is_set()):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(min(0.2, max(0.0, deadline - time.monotonic())))
+            if watch is not None and code is None:
+                watch()
         if code is not None:
             reader.join(1.0)
     finally:

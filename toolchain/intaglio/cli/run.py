@@ -50,8 +50,11 @@ def run(
         ports = package.ports_of(source, graph)
         batch = arrays.batch(arrays.load(inputs, ports[0]), ports[0], str(inputs))
         with package.prepared(source, found, graph, say, calibrated=how is not None) as firmware:
-            say(f"running {len(batch)} inferences on {found.name}")
-            result = runners.run(firmware, batch.arrays, timeout=timeout)
+            running = f"running {len(batch)} inferences on {found.name}"
+            say(running, 0, len(batch))
+            result = runners.run(
+                firmware, batch.arrays, timeout=timeout, done=lambda n: say(running, n, len(batch))
+            )  # fmt: skip
     values = result.outputs
     if batch.floats:
         values = [arrays.dequantize(v, port) for v, port in zip(values, ports[1], strict=True)]

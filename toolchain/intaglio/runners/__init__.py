@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from ..build import Firmware
@@ -20,6 +20,7 @@ def run(
     timeout: float = 600.0,
     count: bool = False,
     qemu_args: Sequence[str] = (),
+    done: Callable[[int], None] | None = None,
 ) -> RunResult:
     """Run a firmware on its board, once for each of n inputs.
 
@@ -28,6 +29,7 @@ def run(
         timeout: seconds for the whole run, then it is killed.
         count: count instructions, in total and by layer, where the runner can (emulators).
         qemu_args: further arguments for QEMU, for a plugin of your own. Paths among them must be absolute.
+        done: told from time to time how many inferences are done.
 
     State starts from reset and carries over from one input to the next.
     Raises DataError for inputs that do not match the model, ToolError when a program is missing, and RunError when
@@ -35,5 +37,5 @@ def run(
     """
     kind = firmware.board.runner.kind
     module = importlib.import_module(f"{__name__}.{kind.replace('-', '_')}")
-    options = Options(timeout, count, tuple(qemu_args))
+    options = Options(timeout, count, tuple(qemu_args), done)
     return cast(Runner, module).run(firmware, checked_inputs(firmware.manifest, inputs), options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,8 @@ class Options:
     timeout: float
     count: bool
     qemu_args: tuple[str, ...]
+    done: Callable[[int], None] | None = None
+    """Told from time to time how many inferences are done."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,8 @@ def exchange(firmware: Firmware, inputs: Sequence[Array], options: Options, comm
         plugin = count.arguments(firmware, work / "itg_count.txt", options.timeout) if options.count else []
         left = deadline - time.monotonic()
         room = n * firmware.manifest.output_bytes + _SPARE
-        outcome = tools.call(command(plugin), cwd=work, timeout=left, file_bytes=room)
+        watch = _watch(work / "itg_out.bin", firmware.manifest.output_bytes, options)
+        outcome = tools.call(command(plugin), cwd=work, timeout=left, file_bytes=room, watch=watch)
         _check(firmware, options, outcome, room)
         outputs = _outputs(firmware, work / "itg_out.bin", n, outcome)
         arena, stack, nanoseconds = _stat(firmware, work / "itg_stat.bin", outcome)
@@ -56,6 +57,14 @@ def exchange(firmware: Firmware, inputs: Sequence[Array], options: Options, comm
         arena_high_water=arena,
         console=outcome.output,
     )
+
+
+def _watch(out: Path, output_bytes: int, options: Options) -> Callable[[], None] | None:
+    """What tells `options.done` how many outputs have been written."""
+    done = options.done
+    if done is None:
+        return None
+    return lambda: done(out.stat().st_size // output_bytes if out.exists() else 0)
 
 
 def _check(firmware: Firmware, options: Options, outcome: tools.Outcome, room: int) -> None:

@@ -15,5 +15,5 @@ def run(firmware: Firmware, inputs: Sequence[Array], options: Options) -> RunRes
     """Run natively; instructions are not counted. Raises RunError, and DataError for QEMU arguments."""
     if options.qemu_args:
         raise DataError("QEMU arguments", f"board {firmware.board.name} does not run in QEMU", "none")
-    uncounted = Options(options.timeout, False, ())
+    uncounted = Options(options.timeout, False, (), options.done)
     return files.exchange(firmware, inputs, uncounted, lambda _: [firmware.elf])
