@@ -26,6 +26,7 @@ class Pack(Op):
 
     name: ClassVar[str] = "pack"
     tflite: ClassVar[tuple[str, ...]] = ("PACK",)
+    repeats: ClassVar[bool] = True
     axis: int = 0
 
     def infer(self, ins: Ins, outs: Outs) -> Types:

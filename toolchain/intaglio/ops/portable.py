@@ -37,6 +37,7 @@ class Written(Op):
     """An operator that only a file knows: it has no other meaning here."""
 
     name: ClassVar[str] = ""
+    repeats: ClassVar[bool] = True
     written: TfliteOp
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
