@@ -27,6 +27,7 @@ from intaglio.graph import Graph, Node, Preference, Quant, float_model
 from intaglio.summary import summarize
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"
+KERAS = sorted((Path(__file__).parents[1] / "keras").glob("*.tflite"))
 OPERATORS = sorted(
     p.stem
     for p in (Path(__file__).resolve().parents[1] / "ops").glob("test_*.py")
@@ -156,6 +157,8 @@ def seed_tflite(rng: np.random.Generator) -> bytes:
     real = [SHARED / f"{name}_int8.tflite" for name in ("kws", "sww")]
     if rng.random() < 0.02 and all(p.is_file() for p in real):
         return pick(rng, real).read_bytes()
+    if rng.random() < 0.3:
+        return pick(rng, KERAS).read_bytes()
     if rng.random() < 0.05:
         dense = test_sparse.weights(0.1)
         coded = test_sparse.encode(dense, *pick(rng, list(test_sparse.CASES.values())))

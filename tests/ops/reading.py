@@ -21,6 +21,7 @@ class AsWritten(Op):
     """Writes any operator, sensible or not. Without a name it is none of intaglio's own."""
 
     name: ClassVar[str] = ""
+    repeats: ClassVar[bool] = True
     written: TfliteOp | None = None
 
     def infer(self, ins, outs):
