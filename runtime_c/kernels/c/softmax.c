@@ -10,13 +10,9 @@
  * wraps, but `make prove` knows intervals alone, and those of unsigned numbers may be as large as they like. */
 static int32_t reciprocal(int32_t sum, int32_t *shift)
 {
-    int32_t d = sum > ONE ? sum : ONE; /* as it is; said for the proof */
+    int32_t d = sum > ONE ? sum : ONE;
     *shift = SUM_BITS - 1;
-    while (d < (1 << 29)) {
-        d *= 4;
-        *shift -= 2;
-    }
-    if (d < (1 << 30)) {
+    while (d < (1 << 30)) {
         d *= 2;
         (*shift)--;
     }
@@ -43,12 +39,12 @@ static void softmax_row(const int8_t *in, const int32_t *exp, int8_t *out, const
     }
     int32_t shift;
     int32_t scale = reciprocal(sum, &shift);
-    shift += 31 - 8;
-    if (shift > 31) {
+    if (shift > 8) {
         /* From 512 likely classes on, each is less than half a step. */
-        shift = 31;
+        shift = 8;
         scale = 0;
     }
+    shift += 31 - 8;
     for (int32_t i = 0; i < p->row_size; i++) {
         const uint32_t below = (uint32_t)(max - in[i]);
         int32_t value = 0;
