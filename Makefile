@@ -8,7 +8,7 @@ help:
 	@echo "make demo    train, quantize, compile, run on four emulated boards, compare, measure"
 	@echo "make test    lint, types, all tests"
 	@echo "make bench   regenerate benchmarks/results"
-	@echo "make prove   Frama-C proves that kernels have no undefined behaviour: those that changed"
+	@echo "make prove   Frama-C proves that kernels that changed have no undefined behaviour"
 	@echo "make soak    the long tests"
 	@echo "make lint    ruff and mypy only"
 	@echo "make clean   remove caches and outputs; .venv stays"

@@ -75,6 +75,8 @@ def main() -> None:
     current = {p.stem: content(p) for p in sorted(KERNELS.glob("*.c"))}
     kernels = {k: entry for k, entry in known["kernels"].items() if k in current}
     stale = [k for k, h in current.items() if "--all" in sys.argv or kernels.get(k, {}).get("sha256") != h]
+    if set(names) - set(current):
+        raise SystemExit(f"make prove: no such kernel: {', '.join(sorted(set(names) - set(current)))}")
     wanted = [k for k in current if k in names] if names else stale
     if "--check" in sys.argv or not wanted:
         print(f"to be proved again: {', '.join(stale)}" if stale else "every kernel is as it was when it was proved")
@@ -86,14 +88,15 @@ def main() -> None:
     print("making the models (two minutes)", flush=True)
     cases, whole = recorded()
     done: dict[str, dict[str, Any]] = {}
-    for kernel in wanted:
-        models = [proved(case, done) for case in choose([c for c in cases if kernel in c.kernels])]
-        kernels[kernel] = {"sha256": current[kernel], "proved": all_proved(models), "models": models}
-        print(f"{kernel}: {verdict(kernels[kernel])}", flush=True)
-        known = {"kernels": {k: kernels[k] for k in current if k in kernels}, "whole": known["whole"]}
+    try:
+        for kernel in wanted:
+            models = [proved(case, done) for case in choose([c for c in cases if kernel in c.kernels])]
+            kernels[kernel] = {"sha256": current[kernel], "proved": all_proved(models), "models": models}
+            print(f"{kernel}: {verdict(kernels[kernel])}", flush=True)
+        known["whole"] = [proved(case, done) for case in whole]
+    finally:
+        known["kernels"] = {k: kernels[k] for k in current if k in kernels}
         publish("proved", report(known), known)
-    known["whole"] = [proved(case, done) for case in whole]
-    publish("proved", report(known), known)
 
 
 def proved(case: Case, done: dict[str, dict[str, Any]]) -> dict[str, Any]:
