@@ -1,13 +1,14 @@
 # Everything sets itself up first: see scripts/setup.sh.
 PYTHON = .venv/bin/python
 
-.PHONY: help setup demo test bench soak lint clean
+.PHONY: help setup demo test bench prove soak lint clean
 
 help:
 	@echo "make setup   apt packages and .venv (the others do this by themselves)"
 	@echo "make demo    train, quantize, compile, run on four emulated boards, compare, measure"
 	@echo "make test    lint, types, all tests"
 	@echo "make bench   regenerate benchmarks/results"
+	@echo "make prove   Frama-C proves that kernels that changed have no undefined behaviour"
 	@echo "make soak    the long tests"
 	@echo "make lint    ruff and mypy only"
 	@echo "make clean   remove caches and outputs; .venv stays"
@@ -29,6 +30,9 @@ soak: setup
 
 bench: setup
 	@$(PYTHON) benchmarks/run.py
+
+prove: setup
+	@$(PYTHON) benchmarks/prove.py
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist demo-out

@@ -18,8 +18,9 @@ void itg_layer_norm_s8(const int8_t *in, const int16_t *scale, const int32_t *of
         const itg_normalizer by = itg_normalizer_of(p->row_size, sum, squares, epsilon, p->fraction_bits);
         for (int32_t i = 0; i < p->row_size; i++) {
             const int32_t norm = itg_normalize(in[i], p->row_size, &by);
-            const int32_t scaled = norm * scale[i] + (offset != NULL ? offset[i] : 0);
-            const int32_t y = itg_requantize(scaled, p->multiplier, p->shift) + p->out_offset;
+            /* It fits 32 bits (ops/normalization.py), which the intervals of `make prove` do not show: hence unsigned. */
+            const uint32_t scaled = (uint32_t)norm * (uint32_t)scale[i] + (uint32_t)(offset != NULL ? offset[i] : 0);
+            const int32_t y = itg_requantize((int32_t)scaled, p->multiplier, p->shift) + p->out_offset;
             out[i] = (int8_t)itg_clamp(y, INT8_MIN, INT8_MAX);
         }
         in += p->row_size;

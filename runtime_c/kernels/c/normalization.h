@@ -26,9 +26,14 @@ static inline int64_t itg_floor_sqrt(int64_t n)
 static inline itg_normalizer itg_normalizer_of(int32_t count, int32_t sum, int32_t squares, int64_t epsilon,
                                                int32_t fraction_bits)
 {
-    /* The variance times count^2, at least 1 and below 2^62. */
-    int64_t n = (int64_t)count * squares - (int64_t)sum * sum + epsilon;
+    /* The variance times count^2, at least 1 and below 2^62; the comparison is for `make prove`, which cannot know. */
+    const int64_t squared = (int64_t)count * squares - (int64_t)sum * sum + epsilon;
+    int64_t n = squared > 1 ? squared : 1;
     itg_normalizer result = {sum, 0, 61 - fraction_bits};
+    while (n < (int64_t)1 << 52) {
+        n *= 256;
+        result.shift -= 4;
+    }
     while (n < (int64_t)1 << 60) {
         n *= 4;
         result.shift--;

@@ -29,7 +29,7 @@ static void softmax_row(const int16_t *in, const int16_t *exp, const int16_t *in
     while ((sum >> bits) > 1) {
         bits++;
     }
-    const int64_t ones = (((int64_t)sum << (30 - bits)) + (1 << 13)) >> 14; /* 1 + x, as a part of 2^16 */
+    const int64_t ones = ((int64_t)sum * (1 << (30 - bits)) + (1 << 13)) >> 14; /* 1 + x, as a part of 2^16 */
     const int32_t scale = lookup(itg_clamp((int32_t)ones - 98304, INT16_MIN, INT16_MAX), inverse);
     for (int32_t i = 0; i < p->row_size; i++) {
         out[i] = (int16_t)itg_clamp((out[i] * scale + (1 << (bits - 1))) >> bits, 0, INT16_MAX);
