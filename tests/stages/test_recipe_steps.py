@@ -166,14 +166,14 @@ def test_learned_pruning_soft_sharing_and_tied_layers():
     gate = {"do": "gate", "density": 0.3, "first_epochs": 1, "epochs": 0}
     run(trained(), {"do": "prune", "sparsity": 0.5, "epochs": 0}, gate, out="anew")
     graphs = []
-    for how in ({"soft": "k-means"}, {"soft": "mixture", "zeros": 0.5, "strength": 3.0}):
+    for how in ({"soft": "k-means"}, {"soft": "mixture", "zeros": 0.7, "strength": 3.0, "soft_epochs": 6}):
         soft = run(trained(), {"do": "share", "entries": 8, "soft_epochs": 2, "epochs": 1, **how}, out=how["soft"])
         for n in soft.graph.nodes:
             if n.name in sparsity_of(trained()):
                 assert len(np.unique(soft.graph.tensors[n.inputs[1]].data)) <= 8
         graphs.append(soft.graph)
-    # k-means has one of 8 values at zero, or none.
-    assert sparsity_of(graphs[1])[HIDDEN] > sparsity_of(graphs[0])[HIDDEN] + 0.15
+    # k-means may have one of its 8 values at zero.
+    assert sparsity_of(graphs[0])[HIDDEN] < 0.4 < sparsity_of(graphs[1])[HIDDEN]
     with pytest.raises(DataError, match=r"step 1 \(tie\).*differ"):
         run(trained(), {"do": "tie", "layers": (HIDDEN, LOGITS)}, out="tie")
 
