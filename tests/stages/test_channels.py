@@ -424,7 +424,7 @@ def test_half_of_the_channels_of_a_trained_network(digits):
     assert small.macs() < 0.36 * graph.macs() and count_weights(small) < 0.42 * count_weights(graph)
     module = to_module(small)
     fit(module, train, Settings(8, 64, 1e-2), progress=False)
-    assert evaluate(module, test)[1] >= before - 0.02
+    assert evaluate(module, test)[1] >= before - 0.03
     assert to_graph(module).macs() == small.macs()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, accuracy, digits, network, trained
+from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, digits, lost, network, trained
 from floats import same_graph
 from torch import nn
 
@@ -143,33 +143,31 @@ def test_it_learns_without_labels(parts):
     d = Distillation(student, teacher, parts)
     x, y = digits()[0]
     fit(d, (x, np.zeros_like(y)), Settings(8, 64, 0.01), loss=d.loss, progress=False)
-    assert accuracy(student) > 0.75
+    assert lost(student) < 0.25
     assert same_graph(teacher, trained())
 
 
-@pytest.mark.parametrize("kind", ["features", "attention"])
-def test_what_happens_inside_comes_nearer_to_the_teacher(kind):
+@pytest.mark.parametrize(("kind", "most"), [("features", 0.65), ("attention", 0.4)])
+def test_what_happens_inside_comes_nearer_to_the_teacher(kind, most):
+    """Attention also falls, to 0.6 and more of what it was, in a training with labels alone."""
     layers = [CONV, DEPTHWISE]
     teacher = tapped(trained(), layers)
-    x = torch.as_tensor(digits()[1][0])
-    found = {}
-    for amount in (0.0, 3.0):
-        student = to_module(tapped(small(), layers))
-        d, _ = distilled(student, teacher, Distilling(1, soft=0, **{kind: amount}), Settings(2, 64, 0.01))
-        if kind == "attention":
-            with torch.no_grad():
-                pairs = zip(student(x)[1:], to_module(teacher)(x)[1:], strict=True)
-                found[amount] = float(sum(attention_loss(a, b) for a, b in pairs))
-        else:
-            assert len(d.maps) == (2 if amount else 0)
-            if amount:
-                with torch.no_grad():
-                    pairs = zip(d.maps, student(x)[1:], to_module(teacher)(x)[1:], strict=True)
-                    found[amount] = float(sum(feature_loss(m(a), b) for m, a, b in pairs))
-            else:
-                found[amount] = 2.0  # what answers of zeros would have
-        assert len(untapped(to_graph(student)).outputs) == 1
-    assert found[3.0] < 0.8 * found[0.0]
+    student = to_module(tapped(small(6), layers))
+    d = Distillation(student, teacher, Distilling(1, soft=0, **{kind: 3.0}))
+    assert len(d.maps) == (2 if kind == "features" else 0)
+
+    def apart():
+        x = torch.as_tensor(digits()[1][0])
+        with torch.no_grad():
+            pairs = list(zip(student(x)[1:], to_module(teacher)(x)[1:], strict=True))
+            if kind == "attention":
+                return float(sum(attention_loss(a, b) for a, b in pairs))
+            return float(sum(feature_loss(m(a), b) for m, (a, b) in zip(d.maps, pairs, strict=True)))
+
+    before = apart()
+    fit(d, digits()[0], Settings(3, 64, 0.01), loss=d.loss, progress=False)
+    assert len(untapped(to_graph(student)).outputs) == 1
+    assert apart() < most * before
 
 
 def test_evaluation_is_about_labels_and_the_state_is_the_students():
@@ -225,11 +223,11 @@ def test_pruned_shared_quantized_and_distilled_in_one_training():
         if node.op.name in WEIGHTED:
             data = graph.tensors[node.inputs[1]].data
             assert len(np.unique(data)) <= 16 and (node.name != HIDDEN or (data == 0).mean() >= 0.8 - 1e-4)
-    x, y = digits()[1]
+    x = digits()[1][0]
     t = graph.tensors[graph.inputs[0]]
     q = np.clip(np.round(x[:100] / t.scale) + t.zero_point, -128, 127).astype(np.int8)
     [found] = interpret.run(graph, [q])
-    assert (found[:, 0] == module.integers(x[:100])[0]).all() and (found[:, 0].argmax(1) == y[:100]).mean() > 0.85
+    assert (found[:, 0] == module.integers(x[:100])[0]).all()
 
 
 def test_repeatable_and_the_seed_matters_for_the_maps():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, QUICK, accuracy, digits, refused_whole, trained
+from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, QUICK, accuracy, digits, lost, refused_whole, trained
 from floats import same_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,8 +115,8 @@ def test_without_gates_there_is_nothing_to_count():
 # ---- training -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("give", "most", "least"), [(gate, 0.14, 0.92), (threshold, 0.16, 0.91)])
-def test_digits_keep_their_accuracy_with_few_weights(give, most, least):
+@pytest.mark.parametrize(("give", "most", "allowed"), [(gate, 0.2, 0.07), (threshold, 0.2, 0.07)])
+def test_digits_keep_their_accuracy_with_few_weights(give, most, allowed):
     module = to_module(trained())
     give(module)
     fit(module, digits()[0], LEARN, penalty=l0(0.1, 50.0), progress=False)
@@ -131,11 +131,11 @@ def test_digits_keep_their_accuracy_with_few_weights(give, most, least):
     # The training found where weights matter: most of all in the large layer they do not.
     assert found[HIDDEN] > 0.85 > found[CONV] and found[HIDDEN] > found[LOGITS]
     fit(module, digits()[0], QUICK, progress=False)
-    assert sparsity_of(to_graph(module)) == found and accuracy(module) > least
+    assert sparsity_of(to_graph(module)) == found and lost(module) < allowed
     # A threshold for each magnitude at once, not tuned: much worse.
     other = to_module(trained())
     prune(other, 1 - left(module), scope="global")
-    assert accuracy(other) < 0.7
+    assert lost(other) > 0.15
 
 
 def test_channels_close_whole():
@@ -146,7 +146,7 @@ def test_channels_close_whole():
     for name, axis in ((CONV, 0), (HIDDEN, 0)):
         rows = np.moveaxis(values(module)[name], axis, 0).reshape(values(module)[name].shape[axis], -1)
         assert ((rows != 0).all(1) | (rows == 0).all(1)).all()
-    assert found[HIDDEN] > 0.4 and accuracy(module) > 0.85
+    assert found[HIDDEN] > 0.4 and lost(module) < 0.12
 
 
 def test_in_the_integers_of_the_device_and_then_shared():
@@ -160,7 +160,7 @@ def test_in_the_integers_of_the_device_and_then_shared():
         share(module, {HIDDEN: 8})
         fit(module, digits()[0], Settings(1, 64), progress=False)
         graphs.append(to_graph(module))
-        assert sparsity_of(graphs[-1])[HIDDEN] >= found[HIDDEN] and accuracy(module) > 0.85
+        assert sparsity_of(graphs[-1])[HIDDEN] >= found[HIDDEN] and lost(module) < 0.12
     assert same_graph(*graphs)
 
 

@@ -104,9 +104,9 @@ def test_what_comes_back_has_the_largest_gradients_and_starts_from_zero():
 
 def test_gradual_beats_one_shot_before_fine_tuning():
     module, other = to_module(trained()), to_module(trained())
-    gradual = Gradual(module, 0.85, updates=20, end=0.9)
+    gradual = Gradual(module, 0.8, updates=20, end=0.6)
     trained_with(module, gradual, settings=Settings(4, 64, 0.003))
-    prune(other, 0.85)
+    prune(other, 0.8)
     assert accuracy(module) > accuracy(other) + 0.2
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, accuracy, digits, network, refused_whole, trained
+from digits_model import CONV, DEPTHWISE, HIDDEN, LOGITS, accuracy, digits, lost, network, refused_whole, trained
 from floats import same_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ from intaglio.quantize.post_training import quantize
 from intaglio.quantize.scales import WEIGHTED
 from intaglio.quantize.simplify import simplify
 from intaglio.train import quantization_aware, to_graph, to_module
-from intaglio.train.loop import Settings, fit
+from intaglio.train.loop import Settings, evaluate, fit
 
 torch.set_num_threads(1)
 BRIEF = Settings(2, 64, 0.003)
@@ -109,10 +109,10 @@ def test_training_tunes_entries_by_summed_gradients_and_keeps_indices():
     assert torch.allclose(book.entries.grad[0], expected, rtol=1e-4, atol=1e-7)
     hook.remove()
     assert w.original().grad is None and not w.original().requires_grad
-    rough = accuracy(module)
+    rough = evaluate(module, digits()[0])[0]
     fit(module, digits()[0], BRIEF, progress=False)
     assert torch.equal(book.indices, indices) and (book.entries != entries).all()
-    assert accuracy(module) >= rough - 0.02 and len(np.unique(values(module)[HIDDEN])) <= 8
+    assert evaluate(module, digits()[0])[0] < 0.97 * rough and len(np.unique(values(module)[HIDDEN])) <= 8
 
 
 def test_few_entries_recover_by_tuning():
@@ -192,7 +192,7 @@ def test_pruned_shared_and_quantized_in_one_training():
             assert (t.data == 0).mean() >= sparsity[name] > 0.59
             real = values(module)[name]
             assert (t.data * np.float32(t.quant.scale[0]) == real).all()
-    assert same_graph(*graphs) and accuracy(module) > 0.85
+    assert same_graph(*graphs) and lost(module) < 0.1
     x, y = digits()[1]
     right = (module.integers(x)[0].reshape(len(x), -1).argmax(1) == y).mean()
     assert right == pytest.approx(accuracy(module), abs=0.01)
@@ -270,5 +270,6 @@ def test_a_graph_of_shared_weights_trains_on_as_one():
         now, was = found.tensors[w.constant].data, graph.tensors[w.constant].data
         assert not np.array_equal(now, was)
         if w.name != DEPTHWISE:
-            assert ((now == 0) == (was == 0)).all() and len(np.unique(now)) == len(np.unique(was))
+            # Two values may come to lie on the same step of the grid.
+            assert ((now == 0) == (was == 0)).all() and len(np.unique(now)) <= len(np.unique(was))
     assert keep_codebooks(to_module(trained())) == {}

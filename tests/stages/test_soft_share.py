@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from digits_model import CONV, HIDDEN, LOGITS, accuracy, digits, refused_whole, trained
+from digits_model import CONV, HIDDEN, LOGITS, accuracy, digits, lost, refused_whole, trained
 from floats import same_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,25 +135,24 @@ def test_weights_of_few_values(weights):
 # ---- training -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("k", "least"), [(2, 0.85), (3, 0.88)])
-def test_few_values_that_the_training_saw_coming_are_better(k, least):
+@pytest.mark.parametrize(("k", "allowed"), [(2, 0.2), (3, 0.1)])
+def test_few_values_that_the_training_saw_coming_are_better(k, allowed):
     soft, hard = to_module(trained()), to_module(trained())
     cooling = SoftShare(soft, k)
     seen = []
-    fit(soft, digits()[0], Settings(6, 64, 0.003), after_step=lambda p: cooling(p) or seen.append(p), progress=False)
-    assert all(float(b.temperature) == pytest.approx(COLD) for b in cooling.books) and len(seen) == 120
+    fit(soft, digits()[0], Settings(4, 64, 0.003), after_step=lambda p: cooling(p) or seen.append(p), progress=False)
+    assert all(float(b.temperature) == pytest.approx(COLD) for b in cooling.books) and len(seen) == 80
     errors = harden(soft)
-    assert list(errors) == list(values(soft)) and max(errors.values()) < 0.15
+    # k-means of the same weights, of which no training knew.
+    apart = share(hard, k)
+    assert list(errors) == list(apart) and all(errors[name] < 0.2 * apart[name] for name in apart)
+    assert accuracy(soft) > accuracy(hard) + 0.15 and lost(soft) < allowed
     graph = to_graph(soft)
     integers = quantize(graph, calibrate(graph, digits()[0][0][:50]))
     for node in integers.nodes:
         t = integers.tensors[node.inputs[1]] if len(node.inputs) > 2 else None
         if t is not None and t.data is not None and t.dtype == "int8":
             assert len(np.unique(t.data)) <= k and t.quant.per_tensor
-    fit(soft, digits()[0], BRIEF, progress=False)
-    share(hard, k)
-    fit(hard, digits()[0], Settings(8, 64, 0.003), progress=False)
-    assert accuracy(soft) > max(least, accuracy(hard) + 0.02)
 
 
 def test_the_temperature_falls_to_its_end_and_stays():
@@ -181,7 +180,7 @@ def test_pruned_weights_stay_zero_in_the_integers_of_the_device():
     assert (
         (found[HIDDEN][gone] == 0).all() and len(np.unique(found[HIDDEN])) <= 4 and len(np.unique(found[LOGITS])) <= 8
     )
-    assert accuracy(module) > 0.85
+    assert lost(module) < 0.12
 
 
 def test_interrupted_it_goes_on_to_the_same_bytes(tmp_path):

@@ -271,6 +271,7 @@ def test_digits_end_to_end(monkeypatch):
 
     module, (x_train, _), (x_test, y_test) = digits.train()
     graph = frontend.load(module, torch.zeros(1, 1, 8, 8), "digits")
+    floats = digits.float_accuracy(module, (x_test, y_test))
     x_train, x_test = digits.nhwc(x_train[:256]), digits.nhwc(x_test)
     right = {}
     for bits in (8, 16):
@@ -278,7 +279,8 @@ def test_digits_end_to_end(monkeypatch):
         x = as_input(x_test, q.tensors[q.inputs[0]])
         [ints] = intaglio.run(q, "host", x).values()
         right[bits] = int((ints.reshape(len(x), -1).argmax(1) == y_test).sum())
-    assert right[16] >= right[8] - 2 and right[8] > 0.97 * len(x)
+    # With activations of 16 bits, what is lost is what the weights of 8 bits lose.
+    assert right[16] >= (floats - 0.01) * len(x) and right[8] >= (floats - 0.015) * len(x)
     [ints] = interpret.run(q, [x[:60]])
     rows, wanted = [[one[None]] for one in x[:60]], [[[e] for e in ints]]
     compare("host C", [q], [rows], wanted, host_c([q], [rows]), 0)
