@@ -218,6 +218,8 @@ def test_quantize_writes_the_model(files, method):
 
 
 def test_quantize_options_change_the_model(files):
+    uneven = network(lambda module: module[0].weight[::2].mul_(16.0))  # else there is nothing to equalize
+    Path("float.tflite").write_bytes(writer.write(uneven))
     models = set()
     for options in ((), ("--equalize",), ("--no-bias-correction",)):
         ok("quantize", "float.tflite", "--calibrate", "x.npz", "-o", "q.tflite", *options)
