@@ -24,7 +24,7 @@ from intaglio.ops.tanh import Tanh
 TOLERANCE = 2e-5
 """Of the largest result, or of the largest input where results cancel to less."""
 SINGLE = {**CASES, "div": FLOAT32["div"]}
-UNJUDGED = ("gelu", "silu", "hard_sigmoid", "elu_alpha", "layer_norm", "instance_norm", "relu_n1_to_1")
+UNJUDGED = ("gelu", "silu", "hard_sigmoid", "elu_alpha", "layer_norm", "instance_norm", "relu_n1_to_1", "tile")
 """What TFLite or the wheel lacks. EXP and what wants positive numbers: test_curve.py."""
 
 

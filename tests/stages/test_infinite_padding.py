@@ -12,7 +12,7 @@ from torch import nn
 from torch_zoo import Fn
 
 from intaglio import interpret, pipeline
-from intaglio.errors import UnsupportedError
+from intaglio.errors import ModelError, UnsupportedError
 from intaglio.frontends import onnx as onnx_frontend
 from intaglio.frontends import torch as torch_frontend
 from intaglio.graph import Tensor
@@ -77,7 +77,6 @@ def test_from_torch_to_integers():
         "a window of padding alone": pooled((3, 3, 0, 0)),
         "a window of padding alone at the end": pooled((0, 0, 5, 5)),
         "plus infinity": pooled((1, 1, 1, 1), value=np.inf),
-        "not a number": pooled((1, 1, 1, 1), value=np.nan),
     }.items(),
 )  # fmt: skip
 def test_refused(said, data):
@@ -88,6 +87,11 @@ def test_refused(said, data):
     x = np.zeros((4, *graph.tensors[graph.inputs[0]].shape[1:]), np.float32)
     with pytest.raises(UnsupportedError, match="it pads with"):
         post_training(graph, x)
+
+
+def test_what_is_no_number_is_refused_at_the_door():
+    with pytest.raises(ModelError, match=r"pad\): has the value nan\. Allowed: a finite number"):
+        onnx_frontend.parse(pooled((1, 1, 1, 1), value=np.nan), "m.onnx", "case")
 
 
 def test_integers_take_their_lowest():

@@ -49,7 +49,7 @@ class Pad(Op):
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
-        if math.isnan(self.value) or (math.isinf(self.value) and outs[0].dtype == "float32"):
+        if math.isinf(self.value) and outs[0].dtype == "float32":
             # MAX_POOL right behind it takes -inf as padding of its own: lower/fuse_padding.py.
             remedy = "pad with a finite number, or put a MAX_POOL right behind a PAD with -inf of height and width"
             return [f"it pads with {self.value:g}, which no kernel computes on; {remedy}"]
