@@ -79,7 +79,9 @@ def main() -> None:
         raise SystemExit(f"make prove: no such kernel: {', '.join(sorted(set(names) - set(current)))}")
     wanted = [k for k in current if k in names] if names else stale
     if "--check" in sys.argv or not wanted:
-        print(f"to be proved again: {', '.join(stale)}" if stale else "every kernel is as it was when it was proved")
+        if stale:
+            raise SystemExit(f"to be proved again: {', '.join(stale)}")
+        print("every kernel is as it was when it was proved")
         return
     try:
         subprocess.run(["frama-c", "-version"], check=True, capture_output=True)

@@ -18,6 +18,7 @@ from intaglio import boards, build, escape, graph_file, interpret, package, runn
 from intaglio.cli import app
 from intaglio.compress.recipe_measure import Measured
 from intaglio.compress.recipe_report import _markdown, _page
+from intaglio.errors import ModelError
 from intaglio.graph import Graph
 
 STRICT = ("-std=c99", "-trigraphs", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wcomment", "-fsyntax-only")
@@ -119,6 +120,12 @@ def test_names_of_a_model_do_nothing_to_a_terminal(tmp_path, monkeypatch, capsys
         shown = capsys.readouterr()
         said = re.sub(r"\x1b\[[0-9;]*m", "", shown.out + shown.err)
         assert all(c.isprintable() or c == "\n" for c in said), said
+
+
+def test_a_line_end_in_a_file_name_makes_no_second_error(capsys):
+    cli("inspect", "no\nerror: forged.tflite")
+    assert not [line for line in capsys.readouterr().err.splitlines()[1:] if line.startswith("error:")]
+    assert "\n" not in str(ModelError("a\nb", "is bad"))
 
 
 class Strict(html.parser.HTMLParser):

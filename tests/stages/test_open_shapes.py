@@ -14,6 +14,7 @@ from intaglio import oracle, package, pipeline
 from intaglio.emit import tflite as writer
 from intaglio.errors import ModelError, UnsupportedError
 from intaglio.frontends.tflite import checked, parse
+from intaglio.frontends.tflite_fold import FOLDS
 from intaglio.graph import Graph, Node, Quant, Tensor
 from intaglio.ops.add import Add
 from intaglio.ops.assign_variable import AssignVariable
@@ -545,3 +546,10 @@ def test_a_variable_without_call_once_begins_as_in_the_wheel(dtype, zeros, begin
     expected = numpy_reference(graph, rows)
     assert expected[0][0].tolist() == [[begins] * 4]
     compare("oracle", [graph], [rows], [expected], [[[j] for j in judged]], 0)
+
+
+def test_the_first_select_chooses_rows():
+    """As TFLite's SELECT does for a condition of rank 1; SELECT_V2 broadcasts."""
+    condition, a = np.array([True, False]), np.array([[1, 2], [3, 4]], np.int32)
+    assert FOLDS["SELECT"](None, [condition, a, -a]).tolist() == [[1, 2], [-3, -4]]
+    assert FOLDS["SELECT_V2"](None, [condition, a, -a]).tolist() == [[1, -2], [3, -4]]

@@ -160,6 +160,28 @@ def killed(moment: int, out: Path, at_once: bool) -> bool:
         os._exit(7)
 
 
+@pytest.mark.parametrize("where", [".", ".."])
+def test_the_current_folder_is_refused_before_anything_is_done(tmp_path, monkeypatch, where):
+    here = tmp_path / "out" / "below"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    with (
+        pytest.raises(OutputError, match=r"current folder.*Choose a new folder"),
+        files.new_folder(Path(where), lambda _: []),
+    ):
+        raise AssertionError("the block must not run")
+    write(GRAPH, Path("new"))  # one below it is fine
+    assert (here / "new" / "image.c").exists()
+
+
+def test_a_folder_keeps_its_mode(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(0o2770)
+    write(GRAPH, out)
+    assert out.stat().st_mode & 0o7777 == 0o2770
+
+
 # ---- firmware.elf -------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .escape import for_terminal
+
 
 class IntaglioError(Exception):
     """Base of every error that intaglio raises on purpose.
@@ -19,6 +21,7 @@ class IntaglioError(Exception):
     """
 
     def __init__(self, where: str, found: str, allowed: str = "", remedy: str = "") -> None:
+        where = for_terminal(where)  # a line end in a file's name would look like another error
         self.where, self.found, self.allowed, self.remedy = where, found, allowed, remedy
         parts = [f"{where}: {found}" if where else found]
         if allowed:

@@ -67,9 +67,10 @@ def new_folder(target: Path, foreign: Foreign) -> Iterator[Path]:
     part: Path | None = None
     try:
         _refuse(target, target, foreign)
+        _refuse_unmovable(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:64]}."))
-        part.chmod(_mode(0o777))
+        part.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else _mode(0o777))
         yield part
         _swap(part, target, foreign)
     except BaseException as error:
@@ -106,6 +107,22 @@ def _refuse(folder: Path, shown: Path, foreign: Foreign) -> None:
         raise OutputError(str(shown), what, allowed, "Move them away, or choose another place")
 
 
+def _refuse_unmovable(target: Path) -> None:
+    """Raise OutputError for a folder that another cannot take the place of."""
+    if not target.exists():
+        return
+    why = ""
+    here = Path(os.path.realpath(os.curdir))
+    if here == target or target in here.parents:
+        why = "is the current folder or above it, and a folder is replaced as a whole"
+    elif os.path.ismount(target):
+        why = "is where another file system is mounted, and a folder is replaced as a whole"
+    elif not os.access(target.parent, os.W_OK | os.X_OK):
+        why = f"lies in {target.parent}, which cannot be written, and a folder is replaced as a whole"
+    if why:
+        raise OutputError(str(target), why, "", f"Choose a new folder, such as {target / 'out'}")
+
+
 def _swap(part: Path, target: Path, foreign: Foreign) -> None:
     """Put `part` where `target` is. What was there is looked at once more, and only then deleted."""
     if not target.exists():
@@ -113,6 +130,7 @@ def _swap(part: Path, target: Path, foreign: Foreign) -> None:
         return
     if exchange(part, target):
         old = part
+        # Listed before it is looked at: what comes later is not in the list, and not deleted.
         kept = sorted(old.rglob("*"))
         try:
             _refuse(old, target, foreign)

@@ -83,7 +83,7 @@ def quantized(graph: Graph, how: Quantization, say: Say = quiet) -> Graph:
     """A float graph with ranges from the arrays of an .npz file. Raises DataError for a model that is not float."""
     where = str(how.calibration)
     if not float_model(graph):
-        raise DataError(where, f"{graph.name} is quantized already", "calibration data with a float model")
+        raise DataError("--calibrate", f"the model {graph.name} is quantized already", "a float model")
     from .quantize.post_training import post_training
 
     say("calibrating")

@@ -23,7 +23,7 @@ CLASSES = 20
 def evaluate(
     source: common.Source,
     data: Annotated[
-        Path, typer.Option("--data", metavar="X.npz", help=r"Inputs \[n, ...] by name, or `x`; labels `y` \[n].")
+        Path, typer.Option("--data", metavar="X.npz", help="Inputs [n, ...] by name, or `x`; labels `y` [n].")
     ],
     board: common.BoardName = None,
     json: Annotated[

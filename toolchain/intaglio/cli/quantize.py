@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def quantize(
     model: common.Model,
     calibrate: Annotated[
-        Path, typer.Option("--calibrate", metavar="X.npz", help=r"Representative floats \[n, ...], by name or `x0`.")
+        Path, typer.Option("--calibrate", metavar="X.npz", help="Representative floats [n, ...], by name or `x0`.")
     ],
     out: Annotated[
         Path | None,

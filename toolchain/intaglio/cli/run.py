@@ -22,11 +22,11 @@ _ROWS, _VALUES = 8, 12
 def run(
     source: common.Source,
     inputs: Annotated[
-        Path, typer.Option("--inputs", metavar="X.npz", help=r"One array an input, \[n, ...], by name or `x0`, `x1`.")
+        Path, typer.Option("--inputs", metavar="X.npz", help="One array an input, [n, ...], by name or `x0`, `x1`.")
     ],
     board: common.BoardName = None,
     outputs: Annotated[
-        Path | None, typer.Option("--outputs", metavar="Y.npz", help=r"Write outputs there, \[n, ...], by name or `y`.")
+        Path | None, typer.Option("--outputs", metavar="Y.npz", help="Write outputs there, [n, ...], by name or `y`.")
     ] = None,
     timeout: common.Timeout = 600.0,
     calibrate: common.Calibrate = None,

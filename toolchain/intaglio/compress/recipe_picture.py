@@ -26,7 +26,7 @@ def picture(rows: Sequence[tuple[str, Measured]]) -> str:
     sizes = [float((m.flash_bytes if linked else m.weight_bytes) or 1) for _, m in rows]
     judged = [m.accuracy if m.accuracy is not None else m.loss for _, m in rows]
     values = [v for v in judged if v is not None and math.isfinite(v)]
-    if len(values) != len(rows):
+    if len(values) != len(rows) or not math.isfinite(max(values) - min(values)):
         return ""
     share = rows[0][1].accuracy is not None
     low, high = _bounds(values, share)

@@ -218,7 +218,9 @@ def _open(folder: Path, identity: Mapping[str, Any], restart: bool) -> dict[str,
         raise OutputError(str(folder), "exists and is not a folder", "", "Choose another place")
     if folder.is_dir() and any(folder.iterdir()) and not path.is_file() and not _only_begun(folder):
         allowed = "a new or empty folder, or that of an earlier run"
-        raise OutputError(str(folder), "exists and holds other files, which are not touched", allowed, "Choose another")
+        others = named(sorted(p.name for p in folder.iterdir()))
+        raise OutputError(str(folder), f"exists and holds other files, which are not touched: {others}", allowed,
+                          "Choose another")  # fmt: skip
     found = _started(path)
     _refuse_changed(folder, _written(folder))
     if found is not None and not restart:

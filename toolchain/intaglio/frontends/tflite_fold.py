@@ -113,6 +113,14 @@ def _select(n: TfliteNode, ins: list[Array]) -> Array:
     return np.where(ins[0].astype(bool), ins[1], ins[2])
 
 
+def _select_rows(n: TfliteNode, ins: list[Array]) -> Array:
+    """The first version: a condition of rank 1 chooses rows."""
+    condition, *values = ins
+    if condition.ndim == 1 and values[0].ndim > 1:
+        condition = condition.reshape(-1, *[1] * (values[0].ndim - 1))
+    return _select(n, [condition, *values])
+
+
 FOLDS: dict[str, Fold] = {
     "ADD": _arithmetic(np.add, "AddOptions"),
     "SUB": _arithmetic(np.subtract, "SubOptions"),
@@ -146,7 +154,7 @@ FOLDS: dict[str, Fold] = {
     "RANGE": _range,
     "BROADCAST_TO": _broadcast_to,
     "TILE": _tile,
-    "SELECT": _select,
+    "SELECT": _select_rows,
     "SELECT_V2": _select,
 }
 """What computes each operator when all its inputs are known. The reader gives the result the type that is declared."""

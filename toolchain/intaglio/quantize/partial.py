@@ -38,7 +38,9 @@ def choose(graph: Graph, layers: Collection[str] | str, option: str = "keep_floa
             every = [_names(n)[-1] for n in graph.nodes]
             near = difflib.get_close_matches(wanted, every, NEAREST, 0.0)
             remedy = "Batch norms and activations are part of the layer before them"
-            raise DataError(option, f"no layer is called {wanted!r}", ", ".join(near), remedy)
+            left = len(every) - len(near)
+            more = f" and {left} more, which `intaglio inspect` lists" if left else ""
+            raise DataError(option, f"no layer is called {wanted!r}", ", ".join(near) + more, remedy)
         kept.update(n.outputs[0] for n in found)
     return frozenset(kept)
 
