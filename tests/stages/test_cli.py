@@ -403,6 +403,14 @@ def test_interrupted_is_quiet_and_leaves_nothing():
     assert not Path("out").exists() and not list(Path().glob(".out.*"))
 
 
+def test_help_cuts_nothing_at_80_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for verb in ([], *([v] for v in ("run", "compile", "compress", "quantize", "evaluate", "profile", "export"))):
+        shown = ok(*verb, "--help")
+        assert verb or "..." not in shown.replace("[ARGS]...", ""), shown
+        assert all(len(line) <= 80 for line in shown.splitlines()) and "\\[" not in shown
+
+
 def test_interrupted_while_it_is_still_being_imported(monkeypatch, capsys):
     class Interrupted(types.ModuleType):
         def __getattr__(self, name):

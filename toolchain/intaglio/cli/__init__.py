@@ -77,18 +77,18 @@ def _options(
     """Engraves neural networks into firmware: compiles models to C for one board, runs and measures them."""
 
 
-app.command()(inspect)
-app.command("compile")(compile_)
-app.command()(quantize)
-app.command()(compress)
-app.command()(run)
-app.command()(evaluate)
-app.command()(profile)
-app.command()(export)
-app.command()(boards)
-app.command()(targets)
-app.command()(ops)
-app.command()(doctor)
+app.command(short_help="What a model is made of, and what is unsupported and why.")(inspect)
+app.command("compile", short_help="A model as plain C for a board, and its firmware.")(compile_)
+app.command(short_help="A float model in integers, and what each layer loses.")(quantize)
+app.command(short_help="Smaller step by step, as a recipe says, with a report.")(compress)
+app.command(short_help="Inferences on a board.")(run)
+app.command(short_help="Top-1 accuracy of a classifier, as floats and on a board.")(evaluate)
+app.command(short_help="Instructions by layer, memory, and whether bytes are equal.")(profile)
+app.command(short_help="A model as a .tflite that TFLM and LiteRT run.")(export)
+app.command(short_help="The boards that models can be compiled for.")(boards)
+app.command(short_help="The processor cores, and how code is compiled for them.")(targets)
+app.command(short_help="The operators, and what they are called in TFLite.")(ops)
+app.command(short_help="What is missing, and the line that installs it.")(doctor)
 
 
 def main() -> None:
