@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intaglio import boards, build, escape, graph_file, interpret, package, runners
-from intaglio.cli import app
+from intaglio.cli import app, common
 from intaglio.compress.recipe_measure import Measured
 from intaglio.compress.recipe_report import _markdown, _page
 from intaglio.errors import ModelError
@@ -126,6 +126,15 @@ def test_a_line_end_in_a_file_name_makes_no_second_error(capsys):
     cli("inspect", "no\nerror: forged.tflite")
     assert not [line for line in capsys.readouterr().err.splitlines()[1:] if line.startswith("error:")]
     assert "\n" not in str(ModelError("a\nb", "is bad"))
+
+
+def test_nor_does_a_table_of_thousands_of_rows(capsys):
+    made = common.table("t\x1b[2J", ("layer", "left"))
+    for _ in range(common.MANY_ROWS + 1):
+        made.add_row("a\x1b[2J\nb")
+    common.print_table(common.console(), made)
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and said.count("a?[2J?b") == common.MANY_ROWS + 1
 
 
 class Strict(html.parser.HTMLParser):

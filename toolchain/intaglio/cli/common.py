@@ -163,12 +163,12 @@ def steps() -> Iterator[Say]:
 
 def tell_runtimes(graph: Graph, path: Path) -> None:
     """Say it where TFLM or LiteRT would refuse a .tflite that holds `graph`, or give other bytes."""
+    from ..files import named
     from ..lower.portable import unlike
 
     layers = unlike(graph)
     if layers:
-        some = ", ".join(layers[:3]) + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")
-        found = f"TFLM or LiteRT lacks or rounds otherwise {len(layers)} of its layers ({some})"
+        found = f"TFLM or LiteRT lacks or rounds otherwise {len(layers)} of its layers ({named(layers)})"
         console().print(f"{found}: `intaglio export {path} --tflite F` writes a file for them.", soft_wrap=True)
 
 
@@ -195,14 +195,14 @@ def print_table(out: Console, made: Table) -> None:
     if made.row_count <= MANY_ROWS:
         out.print(made, "")
         return
-    columns = [(c.justify, [str(c.header), *map(str, c.cells)]) for c in made.columns]
+    columns = [(c.justify, [for_terminal(str(text)) for text in (c.header, *c.cells)]) for c in made.columns]
     widths = [max(map(cell_len, cells)) for _, cells in columns]
     rows = [
         " ".join(" " * (w - cell_len(cell)) + cell if side == "right" else cell + " " * (w - cell_len(cell))
                  for (side, _), w, cell in zip(columns, widths, row, strict=True)).rstrip()
         for row in zip(*(cells for _, cells in columns), strict=True)
     ]  # fmt: skip
-    title = [str(made.title)] if made.title else []
+    title = [for_terminal(str(made.title))] if made.title else []
     print("\n".join([*title, rows[0], "-" * (sum(widths) + len(widths) - 1), *rows[1:], ""]), file=out.file)
 
 

@@ -82,7 +82,7 @@ def _remarks(graph: Graph, compiled: Compiled, calibrated: bool) -> Iterator[str
         remedy = "" if calibrated else "; --calibrate gives integers"
         yield f"It computes in float32 (not bit-exact across compilers){remedy}."
     if manifest.lossless and sum(layer.macs for layer in manifest.layers) == graph.macs():
-        yield "--lossless removed nothing: no channel is constant, repeated or unread."
+        yield "--lossless saved no multiply-accumulate: no layer has a channel that is constant, repeated or unread."
     if manifest.weights != "dense" and not any(layer.encoding for layer in manifest.layers):
         yield f"--weights {manifest.weights} changed nothing: no encoding of a layer's weights does better than dense."
 
