@@ -29,9 +29,9 @@ from intaglio.compress.lossless import lossless
 from intaglio.compress.prune import keep_zeros
 from intaglio.compress.share import share
 from intaglio.graph import Graph
-from intaglio.lower.choose_encodings import choose_encodings
 from intaglio.quantize.post_training import post_training
 from intaglio.quantize.scales import WEIGHTED
+from intaglio.select.weights import choose_encodings
 from intaglio.train import to_graph, to_module
 from intaglio.train.loop import Settings, evaluate, fit
 

@@ -18,11 +18,11 @@ from intaglio.build import Firmware
 from intaglio.compress.round_weights import round_weights
 from intaglio.compress.share import k_means, nearest
 from intaglio.graph import Graph, Preference, constant
-from intaglio.lower.choose_encodings import choose_encodings
 from intaglio.quantize.scales import WEIGHTED
 from intaglio.quantize.side_by_side import channels_of
 from intaglio.quantize.simulate import real_values
 from intaglio.quantize.weights import closest
+from intaglio.select.weights import choose_encodings
 
 SEEN = 300
 """Inputs, the first of kws01, that the rounding sees, without their labels: the model comes with no data."""

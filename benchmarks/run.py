@@ -13,8 +13,16 @@ ALL = (
 )  # fmt: skip
 LONG = ("mutants",)
 """By name alone."""
-NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained", "deep_compression", "post_training_size",
-                "techniques")
+NEEDS_SHARED = (
+    "models",
+    "float_models",
+    "ptq",
+    "lossless",
+    "trained",
+    "deep_compression",
+    "post_training_size",
+    "techniques",
+)
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

@@ -32,9 +32,9 @@ from intaglio.compress.share import share
 from intaglio.compress.slim import slimming
 from intaglio.compress.soft_share import SoftShare, harden
 from intaglio.graph import Graph
-from intaglio.lower.choose_encodings import choose_encodings
 from intaglio.quantize.post_training import post_training
 from intaglio.quantize.simplify import simplify
+from intaglio.select.weights import choose_encodings
 from intaglio.train import quantization_aware, to_graph, to_module
 from intaglio.train.float_run import run_float
 from intaglio.train.loop import Settings, fit

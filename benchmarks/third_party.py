@@ -144,7 +144,8 @@ def quantized(model: Model, graph: Graph, inputs: Arrays, want: Arrays, data: by
     except (RuntimeError, UnsupportedError):  # TFLM lacks an operator in int8, or TFLite has none
         expected, judge = interpret.run(int8, batch.arrays), "NumPy"
     found = {
-        "differing": differing(outputs, expected), "judge": judge,
+        "differing": differing(outputs, expected),
+        "judge": judge,
         "sqnr_db": [round(10 * float(np.log10(s / n)), 1) for s, n in zip(signal, noise, strict=True)],
     }
     try:

@@ -183,5 +183,3 @@ def _split(raw: bytes, graphs, feeds):
         results.append(outs)
     assert at == len(raw), f"the program wrote {len(raw)} bytes, {at} were expected"
     return results
-
-

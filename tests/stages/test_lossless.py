@@ -13,7 +13,7 @@ from intaglio.compress.bounds import Weighted
 from intaglio.compress.lossless import cost, lossless
 from intaglio.errors import GraphError
 from intaglio.graph import Graph, Node, Quant, Tensor, packed_range, verify
-from intaglio.lower.calls import require_executable
+from intaglio.lower.executable import require_executable
 from intaglio.ops.add import Add
 from intaglio.ops.average_pool2d import AveragePool2D
 from intaglio.ops.concatenation import Concatenation

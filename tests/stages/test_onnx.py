@@ -29,8 +29,15 @@ from intaglio.summary import summarize
 from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
-MOVED = {"flatten_out": 1, "sigmoid_pooled": 1, "flatten_add": 1, "shuffle": 1, "select": 1, "conv1d": 2,
-         "conv1d_plain": 1}
+MOVED = {
+    "flatten_out": 1,
+    "sigmoid_pooled": 1,
+    "flatten_add": 1,
+    "shuffle": 1,
+    "select": 1,
+    "conv1d": 2,
+    "conv1d_plain": 1,
+}
 """As many transposes as from PyTorch itself: see test_torch_frontend.py."""
 
 

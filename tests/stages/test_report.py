@@ -128,6 +128,7 @@ def test_report_names_uneven_channels():
 
 def test_report_of_constants_and_softmax():
     """Tensors of zeros have no signal: figures stay finite, and JSON has no NaN."""
+
     def spoil(module):
         module[0].bias[:] = -1e3
 

@@ -109,7 +109,7 @@ def compile(
 ) -> Compiled:
     """Write a model as a folder of C for a board, and firmware.elf unless `build` is false. A float model becomes
     float32 C: `to_int8` quantizes it first. `lossless` removes what no output byte depends on: see
-    compress/lossless.py. `weights`: how flash holds them, see lower/choose_encodings.py.
+    compress/lossless.py. `weights`: how flash holds them, see select/weights.py.
 
     Raises UnsupportedError, FitError, BuildError, ToolError, BoardError, OutputError, and DataError for `lossless` with
     a float model; then nothing is written.

@@ -23,7 +23,7 @@ from .errors import IntaglioError, ModelError
 from .files import write_file
 from .frontends.reading import model_bytes
 from .graph import DTYPES, DTypeName, Graph, Node, Quant, Tensor, constant, verify
-from .lower import encodings
+from .kernels import encodings
 from .ops import all_ops
 from .ops.base import Op
 from .ops.unsupported import Unsupported

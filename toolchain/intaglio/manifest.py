@@ -67,7 +67,7 @@ class Layer(_Frozen):
     line: tuple[StrictInt, StrictInt] | None
     """First and last line of its call in <model>.c; null for a layer without code."""
     encoding: str = ""
-    """How flash holds its weights (lower/encodings); empty: as they are."""
+    """How flash holds its weights (kernels/encodings); empty: as they are."""
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -109,7 +109,7 @@ class Manifest(_Frozen):
     lossless: bool = False
     """Whether channels were removed (compress/lossless.py): `layers` are then those of the C, not of the model."""
     weights: Preference = "dense"
-    """How flash holds weights (lower/choose_encodings.py)."""
+    """How flash holds weights (select/weights.py)."""
     files: dict[str, Sha256] = {}
     """SHA-256 of everything else that was written. A file that is not among these, or has changed, is the user's."""
     firmware: Built | None = None

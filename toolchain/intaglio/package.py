@@ -136,13 +136,13 @@ def emit(
     """The files of a compiled folder, by relative path. Raises UnsupportedError, and FitError when it cannot fit.
 
     With `lossless` the C is of the reduced graph; the model beside it stays, as what the C is judged by. `weights` says
-    how flash holds them (lower/choose_encodings.py).
+    how flash holds them (select/weights.py).
     """
     if lossless:
         say("removing channels")
     executed = reduced(graph) if lossless else graph
     say("generating C")
-    contents = pipeline.compile_graph(executed, board.name, board.load_target().kernels, weights, board.target)
+    contents = pipeline.compile_graph(executed, board, weights)
     manifest = Manifest.model_validate_json(contents[FILE])
     manifest = manifest.model_copy(update={"lossless": lossless, "weights": weights})
     contents[FILE] = manifest.to_json().encode()

@@ -116,9 +116,7 @@ def _families(graph: Graph, count: int, tensors: Mapping[str, tuple[Along, ...]]
     alike: dict[tuple[tuple[str, int, int], ...], list[int]] = {}
     for group, where in enumerate(places):
         alike.setdefault(tuple(where), []).append(group)
-    made = {
-        (a.tensor, a.axis) for axes in tensors.values() for a in axes if a.role in ("makes", "beside")
-    }
+    made = {(a.tensor, a.axis) for axes in tensors.values() for a in axes if a.role in ("makes", "beside")}
     families: list[Family] = []
     for shared, groups in alike.items():
         own = {tensor for tensor, axis, _ in shared if (tensor, axis) in made}

@@ -66,9 +66,7 @@ def weights_of(module: GraphModule, layers: Collection[str] = ("*",), option: st
     for node in weighted:
         if node.outputs[0] in wanted:
             key, attribute = module.places[node.inputs[1]]
-            place = Weights(
-                node.name, node.inputs[1], getattr(module.layers, key), attribute, WEIGHTED[node.op.name]
-            )
+            place = Weights(node.name, node.inputs[1], getattr(module.layers, key), attribute, WEIGHTED[node.op.name])
             found.setdefault(node.inputs[1], place)
     return list(found.values())
 

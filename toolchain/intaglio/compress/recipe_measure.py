@@ -59,7 +59,7 @@ def measure(graph: Graph, test: Data | None, loss: Loss | None, show: Show, wher
     except (ToolError, FitError, BuildError, UnsupportedError) as error:
         unbuilt = f"{error.where}: {error.found}".splitlines()[0].rstrip(":")
         with contextlib.suppress(UnsupportedError):
-            held = Manifest.model_validate_json(compile_graph(graph, board.name)[FILE]).weight_bytes
+            held = Manifest.model_validate_json(compile_graph(graph, board)[FILE]).weight_bytes
     constants = [t.data for t in graph.tensors.values() if t.data is not None]
     count = sum(c.size for c in constants)
     zeros = sum(int((c == 0).sum()) for c in constants) / count if count else 0.0

@@ -326,9 +326,7 @@ def _clear(folder: Path) -> None:
         raise OutputError(str(folder), f"cannot be written ({error.strerror})", "", "Choose another place") from error
 
 
-def _finish(
-    plan: Recipe, results: list[StepResult], folder: Path, board: Board, made: Mapping[str, str]
-) -> Compressed:
+def _finish(plan: Recipe, results: list[StepResult], folder: Path, board: Board, made: Mapping[str, str]) -> Compressed:
     """Write the model and the report. Everything is there before the first file is written."""
     last = results[-1]
     contents = {MODEL: graph_file.write(last.graph)}

@@ -372,9 +372,7 @@ class _Reader:
         index = raw.Buffer()
         return bool(0 < index < self.model.BuffersLength() and self.model.Buffers(index).DataLength() > 0)
 
-    def tensor(
-        self, raw: Any, name: str, stored: np.dtype[Any] | None = None, bits: int = 8
-    ) -> tuple[Tensor, str]:
+    def tensor(self, raw: Any, name: str, stored: np.dtype[Any] | None = None, bits: int = 8) -> tuple[Tensor, str]:
         """A tensor and, where a Graph cannot hold it, why; `stored` is float16 for a constant that becomes float32,
         and `bits` below 8 are those of packed weights that become int8."""
         here = f"{self.where}, tensor {name}"

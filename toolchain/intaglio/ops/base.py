@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array, DTypeName, Tensor
+from .. import sources
+from ..graph import DTYPES, Array, DTypeName, Tensor
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
     from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
     from .portable import Form, Runtime
+    from .weighted import WeightedLayer
 
 Ins = Sequence[Tensor | None]
 Outs = Sequence[Tensor]
@@ -39,13 +42,15 @@ class Buf:
 class Const:
     """A constant array that lowering made (multipliers, tables). Emitted as `static const`, named MODEL_NODE_SUFFIX.
 
-    `weights` says that it stands for a constant of the model, and counts as such in what is measured.
+    `weights` says that it stands for a constant of the model, and counts as such in what is measured. `align`: bytes
+    of which the address is a multiple; 0 for what every array has (emit/c.py).
     """
 
     suffix: str
     data: Array
     comment: str = ""
     weights: bool = False
+    align: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,17 +96,45 @@ class Struct:
 Arg = Buf | Const | Null | Num | Scratch | Struct
 
 
+@dataclass(frozen=True)
+class Overlap:
+    """Where a kernel's output may lie on one of its inputs: `lag` bytes before it, or further before.
+
+    With a lag of 0 the kernel writes byte i after it has read all that it needs of the input from byte i on. A kernel
+    that reads rows again, or writes more than it reads, needs a lag.
+    """
+
+    tensor: str
+    lag: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of one kernel. `kernel` is the file stem, `function` the C name."""
+    """One call of one kernel: the function of a C file, with its arguments in order.
+
+    Attributes:
+        kernel: the stem of the file.
+        function: the C name.
+        args: pointers, numbers, a struct of parameters.
+        folder: of runtime_c/kernels, where the file is.
+        overlaps: the inputs on which the output may lie. It describes the order of the kernel's loops, so that it is
+            said here and not by the operator.
+    """
 
     kernel: str
     function: str
     args: tuple[Arg, ...]
+    folder: str = "c"
+    overlaps: tuple[Overlap, ...] = ()
 
     @property
     def scratches(self) -> list[Scratch]:
         return [a for a in self.args if isinstance(a, Scratch)]
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The C files and headers of the kernel, by name: its own and all that they include."""
+        return sources.needed(self.folder, self.kernel)
 
 
 # ---- what an operator looks like in a .tflite -------------------------------------------------------------------
@@ -150,9 +183,6 @@ class Op:
     """Inputs whose float constants training changes; other constants stay as they are (see train/module.py)."""
     is_view: ClassVar[bool] = False
     """Moves no data: the output is the input's bytes under another shape."""
-    inplace: ClassVar[tuple[int, ...]] = ()
-    """Inputs whose buffer the first output may overwrite, when same-sized and dead after this node: the kernel
-    writes element i only after it has read every input element that it needs for elements >= i."""
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         """Shapes and dtypes of the outputs. `outs` is given for the operators whose dtype is a free choice
@@ -174,8 +204,16 @@ class Op:
         raise NotImplementedError
 
     def lower(self, node: Node, graph: Graph) -> Call | tuple[Call, ...]:
-        """The C call, or calls in order, with every multiplier, shift and zero point worked out."""
+        """The call of the portable kernel, or calls in order, with every multiplier, shift and zero point worked out.
+
+        Faster kernels, and those that read weights stored in another way, make calls of their own (kernels/)."""
         raise NotImplementedError
+
+    def layer(self, node: Node, graph: Graph, by_channel: bool = False) -> WeightedLayer | None:
+        """What an operator with weights tells the kernels that compute it; None for all others (ops/weighted.py).
+
+        `by_channel`: for kernels that decode the weights of an output channel once, for all positions."""
+        return None
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -208,6 +246,12 @@ class Op:
         `kept[i]` has, for each axis along which input i is cut, the indices that are left; `outs` the new shapes.
         """
         return self
+
+
+def over(x: Tensor, out: Tensor) -> tuple[Overlap, ...]:
+    """For a kernel that goes through x and `out` element by element: it may write over x where they are alike."""
+    alike = x.shape == out.shape and DTYPES[x.dtype].itemsize == DTYPES[out.dtype].itemsize
+    return (Overlap(x.name),) if alike else ()
 
 
 def same_quant(a: Tensor, b: Tensor) -> bool:

@@ -71,12 +71,13 @@ class Conv2DBorders(Conv2D):
 
     def lower(self, node: Node, graph: Graph) -> Call:
         call = super().lower(node, graph)
+        # Part by part, not position by position: what lies ahead is read again.
         classes = (
             Const("rows", np.array(self.rows, np.uint8), f"class of each row, {len(self.rows)}"),
             Const("columns", np.array(self.columns, np.uint8), f"class of each column, {len(self.columns)}"),
             Num(len(set(self.columns))),
         )
-        return replace(call, args=(*call.args, *classes))
+        return replace(call, args=(*call.args, *classes), overlaps=())
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

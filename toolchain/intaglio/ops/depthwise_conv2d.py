@@ -14,16 +14,17 @@ from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .portable import RUNTIMES, Form, Runtime, in_eight_bits
 from .weighted import (
-    channel_multipliers,
+    WeightedLayer,
     input_offset,
     macs_of,
     output_of,
     weighted_call,
     weighted_channels,
+    weighted_layer,
     weighted_problems,
 )
 from .wide import RUN
-from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
+from .window import Pads, Pair, hw_of, out_hw, patches, position_lag, read_padding, tflite_padding, torch_nchw
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
@@ -86,6 +87,9 @@ class DepthwiseConv2D(Op):
         return acc
 
     def lower(self, node: Node, graph: Graph) -> Call:
+        return weighted_call(self.layer(node, graph))
+
+    def layer(self, node: Node, graph: Graph, by_channel: bool = False) -> WeightedLayer:
         ins, out = graph.ins(node), graph.outs(node)[0]
         x, w = need(ins[0]), need(ins[1])
         sizes = (
@@ -96,10 +100,10 @@ class DepthwiseConv2D(Op):
             ("dilation_h", self.dilation[0]), ("dilation_w", self.dilation[1]),
             ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
         )  # fmt: skip
-        return weighted_call(
-            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[3]),
-            row=w.size // w.shape[3],
-        )
+        return weighted_layer(
+            node, graph, sizes, self.activation, w.shape[3], row=w.size // w.shape[3],
+            lag=position_lag(x, out, self.stride, self.dilation, self.pads),
+        )  # fmt: skip
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -142,9 +146,7 @@ class DepthwiseConv2D(Op):
         x, w = xs[0], xs[1]
         bias = xs[2] if len(xs) > 2 else None
         # [1][kh][kw][out_c] -> [out_c][1][kh][kw]: with as many groups as channels, torch pairs them as TFLite does.
-        y = F.conv2d(
-            torch_nchw(x, self.pads), w.permute(3, 0, 1, 2), bias, self.stride, 0, self.dilation, x.shape[3]
-        )
+        y = F.conv2d(torch_nchw(x, self.pads), w.permute(3, 0, 1, 2), bias, self.stride, 0, self.dilation, x.shape[3])
         return torch_activation(y.permute(0, 2, 3, 1), self.activation)
 
     def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from .base import (
     Types,
     arr,
     need,
+    over,
 )
 from .fixed import wrap32
 from .float32 import float_problems, is_float, rounded
@@ -51,8 +52,6 @@ class Unary(Op):
     In 8 bits the kernel looks it up: a table of 256 bytes is exact by construction, takes a load an element, and is
     smaller than the code of most of these functions. In 16 bits and in float32 the kernel is the operator's own.
     """
-
-    inplace: ClassVar[tuple[int, ...]] = (0,)
 
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
         """The function on int64 `q`, quantized as x is; returns int64 numbers in the range of out's dtype."""
@@ -92,6 +91,9 @@ class Unary(Op):
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        return replace(self._call(x, out), overlaps=over(x, out))
+
+    def _call(self, x: Tensor, out: Tensor) -> Call:
         if is_float([x], [out]):
             numbers = [Num(c) for c in self.constants()]
             return Call(f"{self.name}_f32", f"itg_{self.name}_f32", (Buf(x.name), *numbers, Buf(out.name), Num(x.size)))
@@ -195,7 +197,6 @@ class Binary(Op):
     """Two inputs, int8, int16 or float32, whose shapes broadcast as in NumPy; either may be a constant."""
 
     input_names: ClassVar[tuple[str, ...]] = ("a", "b")
-    inplace: ClassVar[tuple[int, ...]] = (0, 1)
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         a, b = need(ins[0]), need(ins[1])
@@ -226,14 +227,14 @@ class Binary(Op):
 
     def call(self, node: Node, graph: Graph, stem: str, fields: Sequence[tuple[str, FieldValue]]) -> Call:
         """The kernel of `stem` for the tensors' dtype, its parameters beginning with the loops."""
-        a, b = (need(t) for t in graph.ins(node))
+        (a, b), out = (need(t) for t in graph.ins(node)), graph.outs(node)[0]
         loops = broadcast(a.shape, b.shape)
         if loops is None:
             raise GraphError(f"node {node.name}", f"broadcasts in more than {LOOPS} nested loops")
         file, function = kernel(stem, a)
         params = Struct(f"{function}_params", (*loops.fields, *fields))
-        arguments = (Buf(a.name), Buf(b.name), Buf(node.outputs[0]), params)
-        return Call(file, function, arguments)
+        arguments = (Buf(a.name), Buf(b.name), Buf(out.name), params)
+        return Call(file, function, arguments, overlaps=over(a, out) + over(b, out))
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array, Tensor
+from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .conv2d import Conv2D
 from .portable import RUNTIMES, Form, Parts, Runtime, bias_quant, in_eight_bits
 from .reshape import Reshape
 from .weighted import (
-    channel_multipliers,
+    WeightedLayer,
     input_offset,
     macs_of,
     output_of,
     weighted_call,
     weighted_channels,
+    weighted_layer,
     weighted_problems,
 )
 
@@ -78,26 +79,29 @@ class FullyConnected(Op):
         return np.asarray(x.reshape(-1, weights.shape[1]) @ weights.T)
 
     def lower(self, node: Node, graph: Graph) -> Call:
+        return weighted_call(self.layer(node, graph))
+
+    def layer(self, node: Node, graph: Graph, by_channel: bool = False) -> WeightedLayer:
         ins = graph.ins(node)
         x, w = need(ins[0]), need(ins[1])
         rows, in_c, out_c = x.size // w.shape[1], w.shape[1], w.shape[0]
-        if w.encoding and rows > 1:
+        if by_channel and rows > 1:
             return self._positions(node, graph, rows)
+        one = w.quant is None or w.quant.per_tensor
         sizes = (("rows", rows), ("in_c", in_c), ("out_c", out_c))
-        return weighted_call(node, graph, sizes, self.activation, multipliers, stepped=True)
+        return weighted_layer(node, graph, sizes, self.activation, 1 if one else out_c, stepped=True)
 
-    def _positions(self, node: Node, graph: Graph, rows: int) -> Call:
-        """Several rows as the positions of a convolution of 1 x 1: each encoded weight is then decoded once."""
+    def _positions(self, node: Node, graph: Graph, rows: int) -> WeightedLayer:
+        """Several rows as the positions of a convolution of 1 x 1."""
         w = need(graph.ins(node)[1])
         sizes = (
             ("in_h", 1), ("in_w", rows), ("in_c", w.shape[1]), ("out_h", 1), ("out_w", rows), ("out_c", w.shape[0]),
             ("kernel_h", 1), ("kernel_w", 1), ("group_in_c", w.shape[1]), ("stride_h", 1), ("stride_w", 1),
             ("dilation_h", 1), ("dilation_w", 1), ("pad_top", 0), ("pad_left", 0),
         )  # fmt: skip
-        return weighted_call(
-            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
-            row=w.shape[1], span=w.shape[1], stem="conv2d",
-        )  # fmt: skip
+        return weighted_layer(
+            node, graph, sizes, self.activation, w.shape[0], stem="conv2d", row=w.shape[1], span=w.shape[1]
+        )
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -155,9 +159,3 @@ class FullyConnected(Op):
         ties.tie(rows[0], rows)
         ties.cut(w, 1, rows[0], "reads")
         return weighted_channels(ins, outs, 0, ties.new(w.shape[0]), ties)
-
-
-def multipliers(x: Tensor, weights: Tensor, out: Tensor) -> tuple[Array, Array]:
-    """(multiplier int32, shift int8): one of each per output channel, or one in all for weights with one scale."""
-    one = weights.quant is None or weights.quant.per_tensor
-    return channel_multipliers(x, weights, out, 1 if one else weights.shape[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import GraphError
 from ..graph import Tensor
-from .base import Call, Ins, Outs, Refuse, Struct, TfliteOp, Types, need
+from .base import Call, Ins, Outs, Refuse, Struct, TfliteOp, Types, need, over
 from .float32 import is_float
 from .layer_norm import norm_arguments
 from .normalization import Normalization
@@ -48,9 +48,9 @@ class InstanceNorm(Normalization):
         tensors = norm_arguments(node)
         if is_float([x], [out]):
             params = Struct("itg_instance_norm_f32_params", (*sizes, ("epsilon", float(self.epsilon))))
-            return Call("instance_norm_f32", "itg_instance_norm_f32", (*tensors, params))
+            return Call("instance_norm_f32", "itg_instance_norm_f32", (*tensors, params), overlaps=over(x, out))
         params = Struct("itg_instance_norm_s8_params", (*sizes, *self.fields_s8(ins, out)))
-        return Call("instance_norm", "itg_instance_norm_s8", (*tensors, params))
+        return Call("instance_norm", "itg_instance_norm_s8", (*tensors, params), overlaps=over(x, out))
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         raise Refuse("TFLite has no INSTANCE_NORM")

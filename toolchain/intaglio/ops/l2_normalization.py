@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Quant
-from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need, over
 from .fixed import clamp_to, requantize
 from .float32 import float_problems, is_float, rounded
 from .integer import int8_problems
@@ -39,7 +39,6 @@ class L2Normalization(Op):
 
     name: ClassVar[str] = "l2_normalization"
     tflite: ClassVar[tuple[str, ...]] = ("L2_NORMALIZATION",)
-    inplace: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
@@ -74,9 +73,16 @@ class L2Normalization(Op):
         sizes = (("rows", x.size // n), ("row_size", n))
         if is_float([x], [out]):
             params = Struct("itg_l2_normalization_f32_params", (*sizes, ("epsilon", EPSILON)))
-            return Call("l2_normalization_f32", "itg_l2_normalization_f32", (Buf(x.name), Buf(out.name), params))
+            return Call(
+                "l2_normalization_f32",
+                "itg_l2_normalization_f32",
+                (Buf(x.name), Buf(out.name), params),
+                overlaps=over(x, out),
+            )
         params = Struct("itg_l2_normalization_s8_params", (*sizes, ("in_offset", -x.zero_point)))
-        return Call("l2_normalization", "itg_l2_normalization_s8", (Buf(x.name), Buf(out.name), params))
+        return Call(
+            "l2_normalization", "itg_l2_normalization_s8", (Buf(x.name), Buf(out.name), params), overlaps=over(x, out)
+        )
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

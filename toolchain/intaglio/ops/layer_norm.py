@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import GraphError
 from ..graph import Tensor
-from .base import Arg, Buf, Call, Ins, Null, Outs, Refuse, Struct, TfliteOp, Types, need
+from .base import Arg, Buf, Call, Ins, Null, Outs, Refuse, Struct, TfliteOp, Types, need, over
 from .float32 import is_float
 from .normalization import Normalization
 
@@ -49,9 +49,9 @@ class LayerNorm(Normalization):
         tensors = norm_arguments(node)
         if is_float([x], [out]):
             params = Struct("itg_layer_norm_f32_params", (*sizes, ("epsilon", float(self.epsilon))))
-            return Call("layer_norm_f32", "itg_layer_norm_f32", (*tensors, params))
+            return Call("layer_norm_f32", "itg_layer_norm_f32", (*tensors, params), overlaps=over(x, out))
         params = Struct("itg_layer_norm_s8_params", (*sizes, *self.fields_s8(ins, out)))
-        return Call("layer_norm", "itg_layer_norm_s8", (*tensors, params))
+        return Call("layer_norm", "itg_layer_norm_s8", (*tensors, params), overlaps=over(x, out))
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         raise Refuse("TFLite has no LAYER_NORM")

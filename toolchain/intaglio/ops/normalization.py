@@ -41,7 +41,6 @@ class Normalization(Op):
     input_names: ClassVar[tuple[str, ...]] = ("x", "scale", "offset")
     optional: ClassVar[int] = 2
     trainable: ClassVar[tuple[int, ...]] = (1, 2)
-    inplace: ClassVar[tuple[int, ...]] = (0,)
     epsilon: float = 1e-5
 
     def groups(self, x: Tensor) -> tuple[tuple[int, ...], int]:

@@ -53,9 +53,7 @@ class Pack(Op):
     def _moves(self, xs: Sequence[Tensor], out: Tensor) -> list[Move]:
         out_step = steps(out.shape)
         slot = (*out.shape[: self.axis], 1, *out.shape[self.axis + 1 :])
-        return [
-            move(slot, steps(slot), out_step, itemsize(t), 0, k * out_step[self.axis]) for k, t in enumerate(xs)
-        ]
+        return [move(slot, steps(slot), out_step, itemsize(t), 0, k * out_step[self.axis]) for k, t in enumerate(xs)]
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

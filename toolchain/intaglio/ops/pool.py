@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from .activation import TFLITE_CODE, Activation, activation_range
-from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, need
+from .base import Buf, Call, Ins, Op, Outs, Overlap, Refuse, Struct, TfliteOp, Types, need
 from .float32 import float_bounds, float_problems, is_float
 from .integer import integer_problems, kernel
 from .movement import alike, tensor_input
-from .window import Pads, Pair, hw_of, out_hw, read_padding, tflite_padding
+from .window import Pads, Pair, hw_of, out_hw, position_lag, read_padding, tflite_padding
 
 if TYPE_CHECKING:
     from ..compress.dependencies import Channels
@@ -60,7 +60,8 @@ class Pool2D(Op):
         else:
             low, high = activation_range(self.activation, out)
             params = Struct("itg_pool2d_params", (*sizes, ("out_min", low), ("out_max", high)))
-        return Call(*kernel(self.name, x), (Buf(x.name), Buf(out.name), params))
+        behind = Overlap(x.name, position_lag(x, out, self.stride, (1, 1), self.pads))
+        return Call(*kernel(self.name, x), (Buf(x.name), Buf(out.name), params), overlaps=(behind,))
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Self, tuple[int, ...]]:

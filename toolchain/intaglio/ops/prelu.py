@@ -29,7 +29,6 @@ class PRelu(Binary):
     tflite: ClassVar[tuple[str, ...]] = ("PRELU",)
     input_names: ClassVar[tuple[str, ...]] = ("x", "alpha")
     trainable: ClassVar[tuple[int, ...]] = (1,)
-    inplace: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x, alpha = need(ins[0]), need(ins[1])

@@ -15,12 +15,13 @@ from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .movement import tensor_input
 from .portable import RUNTIMES, Form, Runtime, in_eight_bits
 from .weighted import (
-    channel_multipliers,
+    WeightedLayer,
     input_offset,
     macs_of,
     output_of,
     weighted_call,
     weighted_channels,
+    weighted_layer,
     weighted_problems,
 )
 from .window import MAX_SIDE, Pair, hw_of, read_padding, same_pads
@@ -91,6 +92,9 @@ class TransposeConv(Op):
         return acc[:, self.cut[0] : self.cut[0] + self.size[0], self.cut[1] : self.cut[1] + self.size[1]]
 
     def lower(self, node: Node, graph: Graph) -> Call:
+        return weighted_call(self.layer(node, graph))
+
+    def layer(self, node: Node, graph: Graph, by_channel: bool = False) -> WeightedLayer:
         ins, out = graph.ins(node), graph.outs(node)[0]
         x, w = need(ins[0]), need(ins[1])
         sizes = (
@@ -100,10 +104,7 @@ class TransposeConv(Op):
             ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
             ("cut_top", self.cut[0]), ("cut_left", self.cut[1]),
         )  # fmt: skip
-        return weighted_call(
-            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
-            row=w.size // w.shape[0],
-        )
+        return weighted_layer(node, graph, sizes, self.activation, w.shape[0], row=w.size // w.shape[0])
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

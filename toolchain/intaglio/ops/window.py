@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array
+from ..graph import Array, Tensor
 from .base import Refuse
 
 Pair = tuple[int, int]
@@ -67,6 +67,26 @@ def tflite_padding(pads: Pads, hw: Pair, kernel: Pair, stride: Pair, dilation: P
     if pads == (0, 0, 0, 0):
         return 1
     return 0 if pads == same_pads(hw, kernel, stride, dilation) else None
+
+
+def position_lag(x: Tensor, out: Tensor, stride: Pair, dilation: Pair, pads: Pads) -> int:
+    """For kernels that make one position of `out` [n][h][w][c] after another: by how many bytes it must begin before x,
+    so that no position overwrites what it or a later one reads.
+
+    Halving a 48x48x8 input by a window of 2x2 needs none: what is written is always behind what is read.
+    """
+    pixel, out_pixel = (t.nbytes // (t.shape[1] * t.shape[2]) for t in (x, out))
+    first = []
+    for size, n, step, apart, before in zip(
+        x.shape[1:3], out.shape[1:3], stride, dilation, (pads[0], pads[2]), strict=True
+    ):
+        at = np.arange(n, dtype=np.int64) * step - before
+        # The first tap inside the input; where none is, the last pixel stands for it.
+        first.append(np.minimum(np.where(at < 0, at + -(at // apart) * apart, at), size - 1))
+    read = ((first[0][:, None] * x.shape[2] + first[1]) * pixel).ravel()
+    ahead = np.minimum.accumulate(read[::-1])[::-1]
+    written = np.arange(1, len(read) + 1, dtype=np.int64) * out_pixel
+    return max(0, int((written - ahead).max()))
 
 
 def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads, fill: float) -> Array:

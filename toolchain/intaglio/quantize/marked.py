@@ -15,8 +15,8 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..graph import Graph, Node, Quant, Tensor, verify
-from ..lower.calls import require_executable
 from ..lower.dead_code import dead_code
+from ..lower.executable import require_executable
 from ..ops.normalization import Normalization
 from ..ops.quantize import Quantize
 from ..ops.reshape import Reshape

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import DataError, UnsupportedError
 from ..graph import INT_RANGE, DTypeName, Graph, Node, Quant, Tensor, constant, verify
-from ..lower.calls import require_executable
+from ..lower.executable import require_executable
 from ..ops.normalization import Normalization
 from .calibrate import Ranges, calibrate, read_samples
 from .correct_bias import without_shift

@@ -151,9 +151,7 @@ class QuantizedModule(GraphModule):
             raise DataError(f"input {t.name}", "holds NaN", "numbers: no integer stands for it")
         return entered(x, t, self._growth(t.name))
 
-    def _input(
-        self, graph: Graph, node: Node, at: int, values: Mapping[str, Any], constants: Mapping[str, Any]
-    ) -> Any:
+    def _input(self, graph: Graph, node: Node, at: int, values: Mapping[str, Any], constants: Mapping[str, Any]) -> Any:
         """The value of an input: of an activation as computed, of a constant from the float one it was made of."""
         name = node.inputs[at]
         if not name or name in values:

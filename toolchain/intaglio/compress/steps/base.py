@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import AfterValidator, ConfigDict
 
 from ...graph import Graph, Node
-from ...lower.encoding_costs import CORE
+from ...kernels.costs import CORE
 from ...quantize.partial import choose
 from ...quantize.scales import WEIGHTED
 from ...targets import DataModel

@@ -10,7 +10,7 @@ from .base import Step as Base
 
 
 class Step(Base):
-    """See lower/choose_encodings.py. No output byte changes. A .tflite cannot say it: the .itg does."""
+    """See select/weights.py. No output byte changes. A .tflite cannot say it: the .itg does."""
 
     takes: ClassVar[Literal["float", "quantized", "any"]] = "quantized"
     data: ClassVar[bool] = False
@@ -18,7 +18,7 @@ class Step(Base):
     """What the choice is to be good for."""
 
     def apply(self, graph: Graph, context: Context) -> Graph:
-        from ...lower.choose_encodings import choose_encodings
+        from ...select.weights import choose_encodings
 
         context.show(f"{context.where}, comparing encodings")
         return choose_encodings(graph, self.prefer, context.core)

@@ -89,9 +89,7 @@ class Step(Taught):
         module = to_module(graph)
         chosen = {w.name for w, _ in by_layer(module, "sparsity", self.sparsity or 0.0)}
         keep_zeros(module, [w.name for w in weights_of(module) if w.name not in chosen])
-        schedule = gradual(
-            module, self.sparsity, regrowth=self.regrowth, updates=self.updates, block=self.block
-        )
+        schedule = gradual(module, self.sparsity, regrowth=self.regrowth, updates=self.updates, block=self.block)
         train(module, self, context, teaching=self.distil, after_step=schedule)
         found: Graph = module.to_graph()
         return found

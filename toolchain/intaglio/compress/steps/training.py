@@ -218,5 +218,3 @@ def _told(error: TrainingError, module: Any, place: Path, said: str) -> Training
     graph_file.save(kept, module.to_graph())
     remedy = f"The last good epoch is in {kept}. Lower learning_rate, or set clip, and run with --restart"
     return TrainingError(f"{said}, {error.where}", error.found, error.allowed, remedy)
-
-

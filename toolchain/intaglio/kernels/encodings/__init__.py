@@ -1,7 +1,8 @@
 """How flash holds weights: one module an encoding, found by looking in this folder.
 
 The int8 array in the Graph stays what the weights are; an encoding is another way to store it, of which the kernel
-OP_ENCODING (conv2d_huffman) makes the same integers again while it computes. So outputs cannot change.
+OP_ENCODING (conv2d_huffman) makes the same integers again while it computes (kernels/encoded.py). So outputs cannot
+change.
 
 A module has `encode(weights)`: int8 [rows][columns] -> Encoded, or None for weights that it cannot hold. A row is what
 makes one output channel. An operator without a kernel of that name stays as it is.
@@ -16,7 +17,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from ...graph import Array, Tensor
+from ...graph import Array, Graph, Node, Tensor
 from ...ops.base import Const
 
 
@@ -64,6 +65,12 @@ def encoding_of(weights: Tensor) -> str:
     """The encoding of a constant; "" when it lies in flash as it is."""
     bits = 8 if weights.quant is None else weights.quant.bits
     return weights.encoding or ("" if bits == 8 else f"s{bits}")
+
+
+def stored_encoding(node: Node, graph: Graph) -> str:
+    """The encoding of a node's weights: "" where they lie in flash as they are, and for a node without weights."""
+    weights = graph.ins(node)[1] if node.op.input_names[1:2] == ("weights",) else None
+    return "" if weights is None or weights.dtype != "int8" else encoding_of(weights)
 
 
 def matrix(weights: Array) -> Array:

@@ -1,13 +1,15 @@
 """What a kernel for weights costs: bytes of code, and an estimate of its instructions.
 
 targets/CORE/weights.json has both for each kernel, measured (benchmarks/encoded_weights.py writes it); a core without
-one is taken for a Cortex-M4. The estimate is the sum over what a kernel does, how often times the instructions of one:
-on what it was fitted to, within 5 % for most layers.
+one is taken for a Cortex-M4. A kernel that is not in it brings its own (Kernel.costs). The estimate adds up what a
+kernel does, each thing as many times as it does it: on what it was fitted to, it is within 5 % for most layers.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -23,23 +25,33 @@ WINDOWS = 4
 """ITG_CONV2D_WINDOWS of conv2d_row.h."""
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Of one call."""
+
+    code_bytes: int
+    """Of the kernel, which all calls of it share."""
+    instructions: float
+    """Of an inference; estimated."""
+
+
 def counted_on(core: str) -> str:
     """The core whose counts stand for those of `core`: itself, if they were measured there."""
     return core if (assets.root() / "targets" / core / FILE).is_file() else CORE
 
 
 @cache
-def costs(core: str) -> dict[str, dict[str, float]]:
+def measured(core: str) -> dict[str, dict[str, float]]:
     """By kernel: `code`, its bytes of flash, and the instructions of each kind of `work`."""
     text = (assets.root() / "targets" / counted_on(core) / FILE).read_text()
     found: dict[str, dict[str, float]] = json.loads(text)
     return found
 
 
-def instructions(call: Call, weights: Array, core: str) -> float:
-    """Estimated instructions of a call with int8 weights [rows][columns]. Raises KeyError for an unknown kernel."""
-    each = costs(core)[call.kernel]
-    return sum(each.get(what, 0.0) * times for what, times in work(call, weights).items())
+def cost(call: Call, weights: Array, each: Mapping[str, float]) -> Cost:
+    """Of a call with int8 weights [rows][columns], by what each kind of work takes."""
+    times = work(call, weights)
+    return Cost(int(each["code"]), sum(each.get(what, 0.0) * n for what, n in times.items()))
 
 
 def work(call: Call, weights: Array) -> dict[str, float]:

@@ -1,8 +1,6 @@
-"""The last lowering pass: every node gets the C calls that compute it, with all its fixed-point constants."""
+"""What cannot be executed is refused by name, before anything is made of a graph."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,12 +27,3 @@ def require_executable(graph: Graph) -> Graph:
 def _without_kernel(node: Node) -> list[str]:
     """A batch norm goes into other layers' constants, but only in a model that is float as a whole."""
     return ["it is no operator of a quantized model"] if type(node.op).lower is Op.lower else []
-
-
-def attach_calls(graph: Graph) -> Graph:
-    """Ask each operator for its calls."""
-    nodes = []
-    for node in graph.nodes:
-        calls = node.op.lower(node, graph)
-        nodes.append(replace(node, calls=calls if isinstance(calls, tuple) else (calls,)))
-    return graph.with_nodes(nodes)
