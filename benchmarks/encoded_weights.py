@@ -134,7 +134,8 @@ def measure(shape: Shape, core: str) -> list[Layer]:
     if not seen.bit_exact:
         raise SystemExit(f"{shape} on {core}: outputs differ")
     found = []
-    for node, cost in zip(pipeline.selected(graph, CORES[core]).nodes, seen.layers, strict=True):
+    target = boards.load(CORES[core]).load_target()
+    for node, cost in zip(pipeline.selected(graph, target).nodes, seen.layers, strict=True):
         encoding, _, density = node.name.partition(":")
         weights = matrix(np.asarray(graph.tensors[node.inputs[1]].data))
         encoded = encode(encoding, weights) if encoding else None

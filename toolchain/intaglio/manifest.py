@@ -17,7 +17,7 @@ from .graph import DTYPES, DTypeName, Preference
 FILE = "intaglio.json"
 C_TYPES: dict[str, str] = {
     "float32": "float", "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t",
-    "int64": "int64_t", "uint16": "uint16_t",
+    "int64": "int64_t", "uint16": "uint16_t", "uint32": "uint32_t",
 }  # fmt: skip
 
 

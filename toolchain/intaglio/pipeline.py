@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import boards, graph_file
+from . import boards, graph_file, targets
 from .boards import Board
 from .emit.c import emit
 from .errors import DataError, ModelError
@@ -20,6 +20,7 @@ from .lower.outputs import own_outputs
 from .plan.memory import plan
 from .quantize.simplify import simplify
 from .select.select import select
+from .targets import Target
 
 STATE_DICTS = (".pt", ".pth")
 ModuleOf = tuple[str, str]
@@ -79,19 +80,23 @@ def lower(graph: Graph) -> Graph:
     return graph
 
 
-def selected(graph: Graph, board: Board | str, weights: Preference = "dense") -> Graph:
-    """A quantized or float Graph -> a lowered one, each node with the C calls of its kernel on a board.
+def selected(graph: Graph, target: Target | str, weights: Preference = "dense") -> Graph:
+    """A quantized or float Graph -> a lowered one, each node with the C calls of its kernel on a target or the one of
+    that name.
 
     `weights` says what the way in which flash holds them is to be good for: see select/weights.py.
     """
-    return verify(select(lower(graph), _board(board).load_target(), weights), "selected")
+    target = targets.load(target) if isinstance(target, str) else target
+    return verify(select(lower(graph), target, weights), "selected")
 
 
-def compile_graph(graph: Graph, board: Board | str, weights: Preference = "dense") -> dict[str, bytes]:
-    """A quantized or float Graph -> the files of a folder of C (see emit/c.py), for a board or the name of one."""
-    board = _board(board)
-    return emit(verify(plan(selected(graph, board, weights)), "planned"), board.name)
+def compile_graph(
+    graph: Graph, board: Board | str, weights: Preference = "dense", target: Target | None = None
+) -> dict[str, bytes]:
+    """A quantized or float Graph -> the files of a folder of C (see emit/c.py), for a board or the name of one.
 
-
-def _board(board: Board | str) -> Board:
-    return boards.load(board) if isinstance(board, str) else board
+    `target`: another than the board's own, such as one with other kernels.
+    """
+    board = boards.load(board) if isinstance(board, str) else board
+    chosen = selected(graph, target or board.load_target(), weights)
+    return emit(verify(plan(chosen), "planned"), board.name)
