@@ -14,16 +14,14 @@ MANY_NODES = 2000
 """Above that, no overlaps in part are tried: each costs a look at all groups."""
 
 
-def plan(graph: Graph) -> Graph:
+def plan(graph: Graph, lagging: Collection[int] | None = None) -> Graph:
     """Graph -> Graph with each tensor's `place`, each scratch's offset, `arena_bytes` and `peak`.
 
     Planned with overlaps in part where they lower the most bytes alive at one node, and without; the smaller arena is
-    taken.
+    taken. `lagging`: the nodes with such an overlap (numbers of `lags`), where that is not to be found out.
     """
-    ways: list[Collection[int]] = [()]
-    lagging = overlapping(graph)
-    ways += [lagging] if lagging else []
-    return min((_planned(graph, way) for way in ways), key=lambda found: found.arena_bytes or 0)
+    ways = ((), overlapping(graph)) if lagging is None else (lagging,)
+    return min((_planned(graph, way) for way in dict.fromkeys(map(frozenset, ways))), key=lambda g: g.arena_bytes or 0)
 
 
 def overlapping(graph: Graph) -> frozenset[int]:
