@@ -9,7 +9,7 @@ from common import SHARED
 
 ALL = (
     "models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "encoded_weights", "third_party",
-    "keras_models", "trained", "deep_compression", "post_training_size", "techniques", "export", "scaling",
+    "keras_models", "trained", "deep_compression", "post_training_size", "techniques", "export", "scaling", "sizes",
 )  # fmt: skip
 LONG = ("mutants",)
 """By name alone."""
