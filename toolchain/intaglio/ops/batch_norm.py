@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from ..errors import GraphError
 from .base import Ins, Op, Outs, Types, need
 
@@ -25,6 +27,7 @@ class BatchNorm(Op):
 
     name: ClassVar[str] = "batch_norm"
     input_names: ClassVar[tuple[str, ...]] = ("x", "gamma", "beta", "mean", "variance")
+    statistics: ClassVar[tuple[int, ...]] = (3, 4)
     trainable: ClassVar[tuple[int, ...]] = (1, 2)
     epsilon: float = 1e-5
 
@@ -38,6 +41,11 @@ class BatchNorm(Op):
         # With constants it is folded into weights before anything is computed (lower/fold_batch_norm.py).
         constants = all(t is not None and t.is_const and t.dtype == "float32" for t in ins[1:])
         return [] if constants else ["its scale, shift, mean and variance must be float32 constants"]
+
+    def affine(self, ins: Ins) -> tuple[Array, Array] | None:
+        gamma, beta, mean, variance = (np.asarray(need(t).data, np.float64) for t in ins[1:])
+        scale = gamma / np.sqrt(variance + self.epsilon)
+        return scale, beta - mean * scale
 
     def forward(self, *xs: Any, momentum: float | None = None) -> Any:
         """With `momentum` as in training: normalized by the statistics of this batch, towards which mean and variance

@@ -36,6 +36,8 @@ class Conv2DBorders(Conv2D):
     name: ClassVar[str] = "conv2d_borders"
     tflite: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[int] = 0
+    weighted: ClassVar[bool] = False  # what changes weights cannot correct a bias that depends on the place
+    has_windows: ClassVar[bool] = False
     rows: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()
 
@@ -84,3 +86,27 @@ class Conv2DBorders(Conv2D):
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         raise Refuse("its bias depends on where the output lies (lossless reduction); only C can say that")
+
+
+def by_place(plain: Conv2D, total: Array) -> tuple[Conv2D, Array]:
+    """A CONV_2D and its bias for the bias that each output is to have, [out_c] or [out_h][out_w][out_c]: one with
+    borders where they differ."""
+    flat = total.reshape(-1, total.shape[-1])
+    if (flat == flat[0]).all():
+        return plain, flat[0]
+    rows, first_rows = _alike(total)
+    columns, first_columns = _alike(total.swapaxes(0, 1))
+    made = Conv2DBorders(plain.stride, plain.dilation, plain.pads, plain.activation, tuple(rows), tuple(columns))
+    return made, total[first_rows][:, first_columns]
+
+
+def _alike(total: Array) -> tuple[list[int], list[int]]:
+    """The class of each index of the first axis, equal ones alike, and the first index of each class."""
+    classes: dict[bytes, int] = {}
+    first: list[int] = []
+    found: list[int] = []
+    for at, row in enumerate(np.ascontiguousarray(total)):
+        k = classes.setdefault(row.tobytes(), len(classes))
+        first += [at] * (k == len(first))
+        found.append(k)
+    return found, first

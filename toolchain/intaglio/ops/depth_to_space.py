@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, itemsize, move, move_call, move_problems, tensor_input
 from .window import hw_of
 
@@ -30,7 +30,13 @@ class DepthToSpace(Op):
 
     name: ClassVar[str] = "depth_to_space"
     tflite: ClassVar[tuple[str, ...]] = ("DEPTH_TO_SPACE",)
+    picks: ClassVar[Picks] = "all"
     block: int = 2
+
+    @property
+    def forward_is_exact(self) -> bool:
+        # It would be; but its gradients would be rounded otherwise, and trainings come out with other bytes.
+        return False
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])

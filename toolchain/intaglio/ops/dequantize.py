@@ -27,6 +27,7 @@ class Dequantize(Op):
 
     name: ClassVar[str] = "dequantize"
     tflite: ClassVar[tuple[str, ...]] = ("DEQUANTIZE",)
+    requantizes: ClassVar[bool] = True
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         return [(need(ins[0]).shape, "float32")]

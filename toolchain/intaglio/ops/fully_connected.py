@@ -13,6 +13,7 @@ from ..graph import Array, Tensor
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .conv2d import Conv2D
+from .layer import Weighted
 from .portable import RUNTIMES, Form, Parts, Runtime, bias_quant, in_eight_bits
 from .reshape import Reshape
 from .weighted import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FullyConnected(Op):
+class FullyConnected(Weighted):
     """inputs: x, weights [out_c][in_c], bias [out_c] (optional); int8 with an int32 bias, int16 with int8
     weights and an int64 bias, or all float32.
 
@@ -42,9 +43,6 @@ class FullyConnected(Op):
 
     name: ClassVar[str] = "fully_connected"
     tflite: ClassVar[tuple[str, ...]] = ("FULLY_CONNECTED",)
-    input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
-    optional: ClassVar[int] = 1
-    trainable: ClassVar[tuple[int, ...]] = (1, 2)
     activation: Activation = "none"
     keep_num_dims: bool = False
 
@@ -61,7 +59,7 @@ class FullyConnected(Op):
         return [((*x.shape[:-1], w.shape[0]), x.dtype)]
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
-        return weighted_problems(need(ins[0]), need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 0)
+        return weighted_problems(need(ins[0]), need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], self.out_axis)
 
     def macs(self, ins: Ins, outs: Outs) -> int:
         w = need(ins[1])
@@ -144,6 +142,23 @@ class FullyConnected(Op):
         x, w = xs[0], xs[1]
         rows = x if self.keep_num_dims else x.reshape(-1, w.shape[1])
         return torch_activation(F.linear(rows, w, xs[2] if len(xs) > 2 else None), self.activation)
+
+    def _mixed(self, weights: Array, in_c: int) -> Array | None:
+        return weights.reshape(weights.shape[0], -1, in_c) if weights.shape[1] % in_c == 0 else None
+
+    def unmixed(self, mixed: Array, shape: Sequence[int]) -> Array:
+        return mixed.astype(np.int8).reshape(mixed.shape[0], -1)
+
+    def adds_alike(self, values: Array, ins: Ins) -> Array:
+        in_c = values.shape[-1]
+        rows = values.reshape(-1, need(ins[1]).shape[1] // in_c, in_c)
+        return np.asarray((rows == rows[:1]).all(axis=(0, 1)))
+
+    def windows(self, x: Array, shape: Sequence[int], most: int) -> Array:
+        return x.reshape(1, -1, shape[1]).astype(np.float64)
+
+    def grouped(self, weights: Array, in_c: int) -> Array:
+        return weights[None]
 
     def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
         x, w = need(ins[0]), need(ins[1])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array, Quant
-from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from ..graph import Array, DTypeName, Quant
+from .base import UNIT_INT16, Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
 from .fixed import clamp_to, requantize
 from .float32 import float_problems, is_float, rounded
 from .integer import int8_problems
@@ -39,6 +39,7 @@ class L2Normalization(Op):
 
     name: ClassVar[str] = "l2_normalization"
     tflite: ClassVar[tuple[str, ...]] = ("L2_NORMALIZATION",)
+    output_quants: ClassVar[Mapping[DTypeName, Quant]] = {"int8": OUTPUT_QUANT, "int16": UNIT_INT16}
     inplace: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, ins: Ins, outs: Outs) -> Types:

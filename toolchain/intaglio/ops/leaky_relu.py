@@ -25,6 +25,7 @@ class LeakyRelu(Unary):
 
     name: ClassVar[str] = "leaky_relu"
     tflite: ClassVar[tuple[str, ...]] = ("LEAKY_RELU",)
+    homogeneous: ClassVar[bool] = True
     alpha: float = 0.01
 
     def check_int8(self, x: Tensor, out: Tensor) -> list[str]:

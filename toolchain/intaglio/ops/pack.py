@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, steps, tensor_input
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Pack(Op):
     name: ClassVar[str] = "pack"
     tflite: ClassVar[tuple[str, ...]] = ("PACK",)
     repeats: ClassVar[bool] = True
+    picks: ClassVar[Picks] = "all"
     axis: int = 0
 
     def infer(self, ins: Ins, outs: Outs) -> Types:

@@ -30,6 +30,11 @@ class ResizeBilinear(Resize):
     name: ClassVar[str] = "resize_bilinear"
     tflite: ClassVar[tuple[str, ...]] = ("RESIZE_BILINEAR",)
     options: ClassVar[str] = "ResizeBilinearOptions"
+    homogeneous: ClassVar[bool] = True
+
+    @property
+    def shares_quant(self) -> bool:
+        return True
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])

@@ -4,16 +4,16 @@ int16 with the tables of softmax16.py."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array, Tensor
+from ..graph import Array, DTypeName, Quant, Tensor
 from . import softmax16
-from .base import Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .base import NARROWEST, UNIT_INT16, Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
 from .exponential import exp_negative, reciprocal, saturating_shift
 from .fixed import I32_MAX, accumulator_problem, clamp_to, doubling_high_mul, quantize_multiplier, rounding_shift
 from .float32 import float_problems, is_float, rounded
@@ -44,7 +44,10 @@ class Softmax(Op):
 
     name: ClassVar[str] = "softmax"
     tflite: ClassVar[tuple[str, ...]] = ("SOFTMAX",)
+    output_quants: ClassVar[Mapping[DTypeName, Quant]] = {"int8": Quant((1 / 256,), (-128,)), "int16": UNIT_INT16}
+    narrowest_input: ClassVar[float] = NARROWEST
     inplace: ClassVar[tuple[int, ...]] = (0,)
+    gives_probabilities: ClassVar[bool] = True
     beta: float = 1.0
 
     def infer(self, ins: Ins, outs: Outs) -> Types:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, TfliteOp, Types, arr, need
 from .depth_to_space import block_of, block_steps
 from .movement import Move, itemsize, move, move_call, move_problems
 from .window import hw_of
@@ -27,7 +27,13 @@ class SpaceToDepth(Op):
 
     name: ClassVar[str] = "space_to_depth"
     tflite: ClassVar[tuple[str, ...]] = ("SPACE_TO_DEPTH",)
+    picks: ClassVar[Picks] = "all"
     block: int = 2
+
+    @property
+    def forward_is_exact(self) -> bool:
+        # It would be; but its gradients would be rounded otherwise, and trainings come out with other bytes.
+        return False
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])

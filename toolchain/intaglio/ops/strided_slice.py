@@ -11,7 +11,8 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
+from .links import Link, each
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
 from .portable import Form, Parts, Runtime
 from .reshape import Reshape
@@ -34,6 +35,7 @@ class StridedSlice(Op):
 
     name: ClassVar[str] = "strided_slice"
     tflite: ClassVar[tuple[str, ...]] = ("STRIDED_SLICE", "SLICE")
+    picks: ClassVar[Picks] = "some"
     begin: tuple[int, ...] = ()
     size: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
@@ -123,6 +125,9 @@ class StridedSlice(Op):
         for d in sorted(self.shrink, reverse=True):
             x = x.squeeze(d)
         return x
+
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0])] if self.size[-1] == ALL and len(self.size) - 1 not in self.shrink else None
 
     def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
         # What is left of every second channel is no longer every second one.

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, TfliteOp, Types, arr, need
 from .concatenation import Concatenation
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
 from .portable import Form, Parts, Runtime
@@ -33,7 +33,13 @@ class Tile(Op):
 
     name: ClassVar[str] = "tile"
     tflite: ClassVar[tuple[str, ...]] = ("TILE",)
+    picks: ClassVar[Picks] = "all"
     times: tuple[int, ...] = ()
+
+    @property
+    def commutes_with_clamp(self) -> bool:
+        # It does; but fusing across it would change the bytes of models that were quantized before.
+        return False
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])

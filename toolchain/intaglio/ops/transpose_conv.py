@@ -12,6 +12,7 @@ from ..errors import GraphError
 from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .layer import Weighted
 from .movement import tensor_input
 from .portable import RUNTIMES, Form, Runtime, in_eight_bits
 from .weighted import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TransposeConv(Op):
+class TransposeConv(Weighted):
     """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c], bias [out_c] (optional); int8 with an
     int32 bias, int16 with int8 weights and an int64 bias, or all float32.
 
@@ -42,9 +43,8 @@ class TransposeConv(Op):
 
     name: ClassVar[str] = "transpose_conv"
     tflite: ClassVar[tuple[str, ...]] = ("TRANSPOSE_CONV",)
-    input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
-    optional: ClassVar[int] = 1
-    trainable: ClassVar[tuple[int, ...]] = (1, 2)
+    homogeneous: ClassVar[bool] = False  # equalization leaves it alone
+    has_windows: ClassVar[bool] = False
     size: Pair = (1, 1)
     stride: Pair = (1, 1)
     cut: Pair = (0, 0)
@@ -66,7 +66,7 @@ class TransposeConv(Op):
         x = need(ins[0])
         if x.shape[0] != 1:
             return [f"its batch is {x.shape[0]}; 1 is supported"]
-        return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 0)
+        return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], self.out_axis)
 
     def macs(self, ins: Ins, outs: Outs) -> int:
         """Of all products, those included that fall outside the output."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, steps, tensor_input
 
 if TYPE_CHECKING:
@@ -25,8 +25,14 @@ class Unpack(Op):
 
     name: ClassVar[str] = "unpack"
     tflite: ClassVar[tuple[str, ...]] = ("UNPACK",)
+    picks: ClassVar[Picks] = "some"
     axis: int = 0
     count: int = 1
+
+    @property
+    def commutes_with_clamp(self) -> bool:
+        # It does; but fusing across it would change the bytes of models that were quantized before.
+        return False
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
