@@ -222,7 +222,7 @@ def computes_in_float(graph: Graph) -> bool:
     return any(
         t is not None and t.dtype == "float32"
         for n in graph.nodes
-        if n.op.name not in ("quantize", "dequantize")
+        if not n.op.requantizes
         for t in (*graph.ins(n), *graph.outs(n))
     )
 
@@ -348,7 +348,7 @@ def _verify_stage(graph: Graph, node: Node, stage: Stage) -> None:
     here = f"node {node.name} ({node.op.name})"
     if stage == "float":
         return
-    if node.op.name not in ("quantize", "dequantize"):
+    if not node.op.requantizes:
         dtypes = {t.dtype for t in (*graph.ins(node), *graph.outs(node)) if t is not None}
         if "float32" in dtypes and len(dtypes) > 1:
             raise GraphError(here, f"its tensors are {', '.join(sorted(dtypes))}", "all float32, or none")

@@ -9,9 +9,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from ..graph import DTYPES, Graph, Node, Place, fresh
-from ..ops.assign_variable import AssignVariable
 from ..ops.base import Scratch
-from ..ops.read_variable import ReadVariable
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,11 @@ def groups(graph: Graph) -> tuple[list[Group], Graph]:
     found = _alone(graph)
     assigned: dict[str, list[int]] = {}
     for i, node in enumerate(graph.nodes):
-        if isinstance(node.op, AssignVariable):
+        if node.op.state == "assigns":
             assigned.setdefault(node.inputs[1], []).append(i)
     nodes: list[Node] = []
     for i, node in enumerate(graph.nodes):
-        if node.op.is_view or isinstance(node.op, ReadVariable):
+        if node.op.is_view or node.op.state == "reads":
             source, out = graph.tensors[node.inputs[0]], graph.outs(node)[0]
             if source.is_const or not _can_alias(node, i, found, assigned):
                 nodes.append(node)
@@ -72,7 +70,7 @@ def groups(graph: Graph) -> tuple[list[Group], Graph]:
             _join(found, source.name, out.name)
             nodes.append(replace(node, calls=()))
             continue
-        if isinstance(node.op, AssignVariable) and found.get(node.inputs[0]) is found[node.inputs[1]]:
+        if node.op.state == "assigns" and found.get(node.inputs[0]) is found[node.inputs[1]]:
             nodes.append(replace(node, calls=()))  # the state is assigned to itself
             continue
         victim = _overwritten(graph, node, i, found)
