@@ -8,7 +8,6 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..graph import Graph, Node
-from ..ops.base import Op
 
 
 def require_executable(graph: Graph) -> Graph:
@@ -28,7 +27,7 @@ def require_executable(graph: Graph) -> Graph:
 
 def _without_kernel(node: Node) -> list[str]:
     """A batch norm goes into other layers' constants, but only in a model that is float as a whole."""
-    return ["it is no operator of a quantized model"] if type(node.op).lower is Op.lower else []
+    return ["it is no operator of a quantized model"] if not node.op.executable else []
 
 
 def attach_calls(graph: Graph) -> Graph:

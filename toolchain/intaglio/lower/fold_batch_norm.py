@@ -11,12 +11,7 @@ import numpy as np
 
 from ..graph import Array, Graph, Node, Tensor, constant
 from ..ops.add import Add
-from ..ops.base import need
-from ..ops.batch_norm import BatchNorm
 from ..ops.mul import Mul
-
-OUT_AXIS = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": 0, "transpose_conv": 0}
-"""The output-channel dimension of the weights of each operator that has them."""
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -26,9 +21,10 @@ def fold_batch_norm(graph: Graph) -> Graph:
     """What stands for each node by now."""
     written = {name: at for at, node in enumerate(graph.nodes) for name in node.outputs}
     for at, bn in enumerate(graph.nodes):
-        if not isinstance(bn.op, BatchNorm):
+        found = bn.op.affine([tensors.get(n) for n in bn.inputs])
+        if found is None:
             continue
-        scale, shift = _affine(bn, tensors)
+        scale, shift = found
         layer = written.get(bn.inputs[0])
         before = parts[layer] if layer is not None else []
         if layer is not None and len(before) == 1 and _foldable(before[0], bn, graph, tensors):
@@ -40,21 +36,13 @@ def fold_batch_norm(graph: Graph) -> Graph:
     return graph.with_nodes((node for part in parts for node in part), tensors)
 
 
-def _affine(bn: Node, tensors: dict[str, Tensor]) -> tuple[Array, Array]:
-    """The normalization as x * scale + shift, in double."""
-    assert isinstance(bn.op, BatchNorm)
-    gamma, beta, mean, variance = (np.asarray(need(t).data, np.float64) for t in map(tensors.get, bn.inputs[1:]))
-    scale = gamma / np.sqrt(variance + bn.op.epsilon)
-    return scale, beta - mean * scale
-
-
 def _foldable(before: Node, bn: Node, graph: Graph, tensors: dict[str, Tensor]) -> bool:
     """The layer has constant weights and no activation, and nothing else reads its result."""
-    if before.op.name not in OUT_AXIS or getattr(before.op, "activation", "none") != "none":
+    if not before.op.weighted or before.op.clamp != "none":
         return False
     constants = [tensors[n] for n in before.inputs[1:] if n]
     alone = len(graph.consumers(bn.inputs[0])) == 1 and bn.inputs[0] not in graph.outputs
-    channels = constants[0].shape[OUT_AXIS[before.op.name]]
+    channels = constants[0].shape[before.op.out_axis]
     return alone and all(t.is_const for t in constants) and channels == tensors[bn.outputs[0]].shape[-1]
 
 
@@ -62,7 +50,7 @@ def _scaled(node: Node, output: str, scale: Array, shift: Array, tensors: dict[s
     """The layer with the normalization in its weights and bias, under new names: others may share the old ones."""
     weights = tensors[node.inputs[1]]
     old_bias = tensors.get(node.inputs[2]) if len(node.inputs) > 2 else None
-    axis = OUT_AXIS[node.op.name]
+    axis = node.op.out_axis
     along = scale.reshape([-1 if d == axis else 1 for d in range(len(weights.shape))])
     bias = (0.0 if old_bias is None else np.asarray(old_bias.data, np.float64)) * scale + shift
     names = (f"{weights.name}:folded:{node.name}", f"{weights.name}:bias:{node.name}")

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from ..graph import Array, Graph, Node, Tensor
-from ..ops.base import Op
 
 
 def fold_float(graph: Graph) -> Graph:
@@ -21,7 +20,7 @@ def fold_float(graph: Graph) -> Graph:
     for node in graph.nodes:
         ins = [tensors[n] for n in node.inputs if n]
         constant = bool(ins) and all(t.is_const and t.dtype == "float32" for t in ins)
-        constant = constant or (node.op.name == "dequantize" and ins[0].is_const)
+        constant = constant or (node.op.requantizes and graph.outs(node)[0].dtype == "float32" and ins[0].is_const)
         values = _computed(node, tensors) if constant and not set(node.outputs) & set(graph.outputs) else None
         if values is None:
             kept.append(node)
@@ -36,11 +35,11 @@ def fold_float(graph: Graph) -> Graph:
 def _computed(node: Node, tensors: Mapping[str, Tensor]) -> list[Array] | None:
     """The outputs of a node of constants; None where the operator has neither a reference nor a forward."""
     ins = [tensors[n] if n else None for n in node.inputs]
-    if type(node.op).reference is not Op.reference:
+    if node.op.has_reference:
         outs = [tensors[n] for n in node.outputs]
         with np.errstate(all="ignore"):  # constants that overflow are refused later, by name
             return node.op.reference([None if t is None else t.data for t in ins], ins, outs)
-    if type(node.op).forward is Op.forward:
+    if not node.op.has_forward:
         return None
     from ..train.float_run import torch_module
 

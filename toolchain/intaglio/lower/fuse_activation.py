@@ -5,13 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..graph import Graph, Node
-from ..ops.relu import Relu
-
-_COMMUTES = (
-    "max_pool2d", "reshape", "transpose", "strided_slice", "resize_nearest_neighbor", "depth_to_space",
-    "space_to_depth", "reduce_max", "reduce_min",
-)  # fmt: skip
-"""Operators that pick elements: clamping before them is clamping after them."""
 
 
 def fuse_activation(graph: Graph) -> Graph:
@@ -28,8 +21,7 @@ def fuse_activation(graph: Graph) -> Graph:
             written |= dict.fromkeys(node.outputs, len(nodes))
             nodes.append(node)
             continue
-        assert isinstance(node.op, Relu)
-        fused = replace(nodes[chain[-1]].op, activation=node.op.activation)  # type: ignore[call-arg]
+        fused = replace(nodes[chain[-1]].op, activation=node.op.clamp)  # type: ignore[call-arg]
         nodes[chain[-1]] = replace(nodes[chain[-1]], op=fused)
         del written[nodes[chain[0]].outputs[0]]
         nodes[chain[0]] = replace(nodes[chain[0]], outputs=node.outputs)
@@ -43,7 +35,7 @@ def _chain(node: Node, nodes: list[Node], written: dict[str, int], graph: Graph)
 
     Each of their results has one reader and is no output of the graph.
     """
-    if not isinstance(node.op, Relu):
+    if not node.op.is_clamp:
         return []
     chain: list[int] = []
     name = node.inputs[0]
@@ -55,9 +47,11 @@ def _chain(node: Node, nodes: list[Node], written: dict[str, int], graph: Graph)
         if graph.tensors[name].quant is not None:  # the model that came quantized rounds here
             return []
         chain.append(at)
-        if getattr(before.op, "activation", "") == "none" and "pool" not in before.op.name:
+        if before.op.clamp != "none":
+            return []
+        if before.op.fuses_activation:
             return chain
-        if before.op.name not in _COMMUTES or getattr(before.op, "activation", "none") != "none":
+        if not before.op.commutes_with_clamp:
             return []
         name = before.inputs[0]
     return []

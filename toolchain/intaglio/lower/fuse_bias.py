@@ -9,8 +9,6 @@ import numpy as np
 from ..graph import Graph, Node, Tensor, constant
 from ..ops.add import Add
 
-LAYERS = ("conv2d", "depthwise_conv2d", "fully_connected", "transpose_conv")
-
 
 def fuse_bias(graph: Graph) -> Graph:
     """For float graphs. The layer has no activation yet and nothing else reads its result. Values change by float
@@ -38,8 +36,8 @@ def _fits(before: Node, vector: Tensor, source: str, graph: Graph, tensors: dict
     alone = len(graph.consumers(source)) == 1 and source not in graph.outputs and x.quant is None
     parameters = [tensors[n] for n in before.inputs[1:] if n]
     return (
-        before.op.name in LAYERS
-        and getattr(before.op, "activation", "none") == "none"
+        before.op.weighted
+        and before.op.clamp == "none"
         and alone
         and vector.is_const
         and (spread or (vector.size == 1 and len(vector.shape) <= len(x.shape)))
@@ -49,12 +47,11 @@ def _fits(before: Node, vector: Tensor, source: str, graph: Graph, tensors: dict
 
 def _biased(before: Node, add: Node, vector: Tensor, tensors: dict[str, Tensor]) -> Node:
     """The layer in the ADD's place, its bias under a new name: others may share the old one."""
-    assert isinstance(add.op, Add)
     channels = tensors[add.outputs[0]].shape[-1]
     bias = np.broadcast_to(np.asarray(vector.data, np.float64).ravel(), (channels,))
     if len(before.inputs) > 2 and before.inputs[2]:
         bias = bias + np.asarray(tensors[before.inputs[2]].data, np.float64)
     name = f"{before.inputs[1]}:bias:{add.name}"
     tensors[name] = constant(name, bias.astype(np.float32))
-    op = replace(before.op, activation=add.op.activation)  # type: ignore[call-arg]
+    op = replace(before.op, activation=add.op.clamp)  # type: ignore[call-arg]
     return replace(before, name=add.name, op=op, inputs=(*before.inputs[:2], name), outputs=add.outputs)

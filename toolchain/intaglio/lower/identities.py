@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..graph import Graph, Node
-from ..ops.pad import Pad
-from ..ops.reshape import Reshape
-from ..ops.transpose import Transpose
 
 
 def remove_identities(graph: Graph) -> Graph:
@@ -18,23 +15,14 @@ def remove_identities(graph: Graph) -> Graph:
     for node in graph.nodes:
         if not same.keys().isdisjoint(node.inputs):
             node = replace(node, inputs=tuple(same.get(n, n) for n in node.inputs))
-        if isinstance(node.op, Reshape):
+        if node.op.is_view:
             # A reshape of a reshape is one reshape of the first input; dead_code drops the one in between.
             first = reshaped.get(node.inputs[0], node.inputs[0])
             if first != node.inputs[0] and graph.tensors[node.inputs[0]].quant in (None, graph.tensors[first].quant):
                 node = replace(node, inputs=(first,))
             reshaped[node.outputs[0]] = node.inputs[0]
-        if _changes_nothing(node, graph) and node.outputs[0] not in graph.outputs:
+        if node.op.is_identity(graph.ins(node), graph.outs(node)) and node.outputs[0] not in graph.outputs:
             same[node.outputs[0]] = node.inputs[0]
         else:
             nodes.append(node)
     return graph.with_nodes(nodes)
-
-
-def _changes_nothing(node: Node, graph: Graph) -> bool:
-    if isinstance(node.op, Reshape):
-        x, out = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-        return x.shape == out.shape and x.quant == out.quant
-    if isinstance(node.op, Transpose):
-        return node.op.perm == tuple(range(len(node.op.perm)))
-    return isinstance(node.op, Pad) and not any(p for pair in node.op.pads for p in pair)
