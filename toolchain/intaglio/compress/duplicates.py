@@ -12,12 +12,10 @@ import numpy as np
 
 from ..graph import Array, Graph, Node, Tensor
 from ..ops.base import need
-from ..ops.concatenation import Concatenation
-from ..ops.depthwise_conv2d import DepthwiseConv2D
-from ..ops.split import Split
+from ..ops.links import channels
 from ..ops.weighted import channel_scales
-from .bounds import Bounds, bias_of
-from .channels import channels, links, mixing
+from .bounds import Bounds
+from .channels import bias_of, links, mixing
 
 
 def channel_numbers(graph: Graph, known: Mapping[str, Bounds]) -> dict[str, Array]:
@@ -57,12 +55,14 @@ def constant_channels(b: Bounds) -> Array:
 
 def _passed(node: Node, graph: Graph, j: int, found: Mapping[str, Array]) -> Array | None:
     """The numbers of output j where it is channels of the inputs as they are."""
-    op = node.op
-    if isinstance(op, Concatenation) and op.axis == len(graph.outs(node)[0].shape) - 1:
-        return np.concatenate([found[n] for n in node.inputs])
-    if isinstance(op, Split) and op.axis == len(graph.outs(node)[0].shape) - 1:
-        return found[node.inputs[0]][sum(op.sizes[:j]) : sum(op.sizes[: j + 1])]
-    return None
+    out = graph.outs(node)[j]
+    if not node.op.moves_channels(len(out.shape)):
+        return None
+    numbers = np.empty(channels(out), np.int64)
+    for link in links(node, graph) or []:
+        if link.output == j:
+            numbers[link.outs] = found[node.inputs[link.input]][link.ins]
+    return numbers
 
 
 def _keys(node: Node, graph: Graph, j: int, found: Mapping[str, Array]) -> list[Hashable]:
@@ -81,7 +81,7 @@ def _keys(node: Node, graph: Graph, j: int, found: Mapping[str, Array]) -> list[
     linked = links(node, graph)
     if linked is None:
         return alone
-    if isinstance(node.op, DepthwiseConv2D):
+    if node.op.per_channel:
         w = need(graph.ins(node)[1])
         if w.dtype != "int8" or w.data is None:
             return alone
@@ -90,7 +90,7 @@ def _keys(node: Node, graph: Graph, j: int, found: Mapping[str, Array]) -> list[
             (rule, int(numbers[c]), w.shape, w.data[..., c].tobytes(), *_own(node, graph, c))
             for c in range(channels(t))
         ]
-    if node.op.name in ("conv2d", "conv2d_borders"):
+    if node.op.layer is not None:  # with groups
         return alone
     sources: list[list[int]] = [[] for _ in range(channels(t))]
     for link in linked:
@@ -104,7 +104,7 @@ def _keys(node: Node, graph: Graph, j: int, found: Mapping[str, Array]) -> list[
         for k, n in enumerate(node.inputs)
     )
     # A reshape reads each channel several times, from other places: which of them says c // channels(x).
-    place = channels(need(graph.ins(node)[0])) if node.op.name == "reshape" else channels(t)
+    place = channels(need(graph.ins(node)[0])) if node.op.is_view else channels(t)
     return [(rule, whole, c // place, tuple(s)) for c, s in enumerate(sources)]
 
 

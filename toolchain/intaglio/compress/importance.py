@@ -12,7 +12,6 @@ import numpy as np
 
 from ..errors import DataError
 from ..graph import Array, Graph
-from ..ops.batch_norm import BatchNorm
 from ..train.float_run import check_inputs, forward, keeps_batch, torch_module
 from .dependencies import Dependencies
 
@@ -46,12 +45,10 @@ def _factors(graph: Graph, weights: str) -> Array | float:
     """What the batch norm that alone reads a layer's output multiplies its channels by, as a magnitude; 1 without."""
     [node, *others] = [n for n in graph.nodes if weights in n.inputs]
     readers = graph.consumers(node.outputs[0])
-    if others or len(readers) != 1 or not isinstance(readers[0].op, BatchNorm):
+    if others or len(readers) != 1 or not all(t is not None and t.is_const for t in graph.ins(readers[0])[1:]):
         return 1.0
-    gamma, variance = (graph.tensors[readers[0].inputs[k]].data for k in (1, 4))
-    if gamma is None or variance is None:
-        return 1.0
-    return np.abs(gamma.astype(np.float64)) / np.sqrt(variance.astype(np.float64) + readers[0].op.epsilon)
+    found = readers[0].op.affine(graph.ins(readers[0]))
+    return 1.0 if found is None else np.abs(found[0])
 
 
 def batch_norm_scale(graph: Graph, found: Dependencies) -> Array:
@@ -61,7 +58,7 @@ def batch_norm_scale(graph: Graph, found: Dependencies) -> Array:
     Raises: DataError for a graph without a batch norm.
     """
     parts = []
-    for name in {n.inputs[1]: None for n in graph.nodes if isinstance(n.op, BatchNorm)}:
+    for name in {n.inputs[1]: None for n in graph.nodes if n.op.statistics}:
         for a in found.tensors.get(name, ()):
             parts.append((a.groups, np.abs(np.asarray(graph.tensors[name].data, np.float64))))
     if not parts:

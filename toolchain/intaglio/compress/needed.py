@@ -14,13 +14,8 @@ import numpy as np
 
 from ..graph import Array, Graph, Node
 from ..ops.base import need
-from ..ops.conv2d import Conv2D
-from ..ops.depthwise_conv2d import DepthwiseConv2D
-from ..ops.elementwise import Binary
-from ..ops.fully_connected import FullyConnected
-from ..ops.window import patches
-from .bounds import Weighted, bounds
-from .channels import Channels, channels, links, mixing
+from .bounds import bounds
+from .channels import Channels, links, mixing
 from .duplicates import channel_numbers, constant_channels
 
 
@@ -108,8 +103,8 @@ def needed(graph: Graph, borders: bool, strict: Collection[str] = ()) -> Needed:
 
 def _has_borders(node: Node, graph: Graph) -> bool:
     """Whether a kernel computes the node with a bias that depends on where the output lies."""
-    quant = need(graph.ins(node)[1]).quant
-    return isinstance(node.op, Conv2D) and quant is not None and quant.bits == 8
+    layer, quant = node.op.layer, need(graph.ins(node)[1]).quant
+    return layer is not None and layer.bias_by_place and quant is not None and quant.bits == 8
 
 
 def _roots(graph: Graph) -> list[str]:
@@ -119,8 +114,7 @@ def _roots(graph: Graph) -> list[str]:
     """
     found = [*graph.inputs, *graph.outputs, *(t.name for t in graph.states())]
     for node in graph.nodes:
-        if isinstance(node.op, Weighted):
-            found += [n for n in node.inputs[1:] if n]
+        found += [n for k, n in enumerate(node.inputs) if n and k in node.op.parameters]
         if mixing(node, graph) is None and links(node, graph) is None:
             found += [n for n in (*node.inputs, *node.outputs) if n]
     return found
@@ -143,7 +137,7 @@ def _spread(node: Node, graph: Graph, sets: Channels, wanted: Array, s: Sum | No
         if fill and not wanted[x].any():
             wanted[x[0]] = True
         return True
-    if isinstance(node.op, Binary):
+    if node.op.pointwise:
         linked = {link.input for link in links(node, graph) or []}
         for name in (n for k, n in enumerate(node.inputs) if k not in linked):
             wanted[sets.of(name)] = True
@@ -155,14 +149,6 @@ def _spread(node: Node, graph: Graph, sets: Channels, wanted: Array, s: Sum | No
 
 def _uniform(node: Node, graph: Graph, values: Array) -> Array:
     """bool [in_c]: whether a constant channel adds the same to the output everywhere, padding and all."""
-    x = need(graph.ins(node)[0])
-    op = node.op
-    if isinstance(op, Conv2D | DepthwiseConv2D):
-        w = need(graph.ins(node)[1])
-        windows = patches(values, (w.shape[1], w.shape[2]), op.stride, op.dilation, op.pads, x.zero_point)
-        return np.asarray((windows == windows[:, :1, :1]).all(axis=(0, 1, 2, 3, 4)))
-    if isinstance(op, FullyConnected):
-        rows = values.reshape(-1, need(graph.ins(node)[1]).shape[1] // channels(x), channels(x))
-        return np.asarray((rows == rows[:1]).all(axis=(0, 1)))
-    # What a transposed convolution drops at its borders makes all but a real 0 depend on the place.
-    return np.asarray((values == x.zero_point).all(axis=(0, 1, 2)))
+    layer = node.op.layer
+    assert layer is not None
+    return layer.adds_alike(values, graph.ins(node))

@@ -11,7 +11,6 @@ import numpy as np
 from ..errors import DataError
 from ..graph import Array, Graph, Node, constant
 from ..quantize.partial import choose
-from ..quantize.scales import WEIGHTED
 from ..quantize.simplify import simplify
 
 
@@ -30,7 +29,7 @@ def tie(graph: Graph, layers: Collection[str]) -> Graph:
         are not constant floats or are on a grid already (codebooks), or have a batch norm behind them, which would
         give each of them weights of its own.
     """
-    weighted = replace(graph, nodes=tuple(n for n in graph.nodes if n.op.name in WEIGHTED))
+    weighted = replace(graph, nodes=tuple(n for n in graph.nodes if n.op.weighted))
     wanted = choose(weighted, layers, "tie, layers")
     chosen = [n for n in weighted.nodes if n.outputs[0] in wanted]
     _require(graph, chosen)

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, ConfigDict
 from ...graph import Graph, Node
 from ...lower.encoding_costs import CORE
 from ...quantize.partial import choose
-from ...quantize.scales import WEIGHTED
 from ...targets import DataModel
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def check_layers(graph: Graph, option: str, layers: Collection[str]) -> None:
 
 def weighted(graph: Graph, layers: Collection[str] = ("*",), option: str = "layers") -> list[Node]:
     """The layers with weights that names or patterns mean. Raises DataError as `check_layers`."""
-    nodes = tuple(n for n in graph.nodes if n.op.name in WEIGHTED)
+    nodes = tuple(n for n in graph.nodes if n.op.weighted)
     wanted = choose(replace(graph, nodes=nodes), layers, option)
     return [n for n in nodes if n.outputs[0] in wanted]
 

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from ...errors import DataError
 from ...graph import Graph
-from ...ops.batch_norm import BatchNorm
 from .base import Context, Parts
 from .training import Taught, label_loss, module_of, train
 
@@ -67,7 +66,7 @@ class Step(Taught):
             ("first", "slimming", "auto, group-lasso, growing"),
             ("importance", "batch-norm-scale", "l1, l2, activation, taylor"),
         ):
-            if getattr(self, option) == wanted and not any(isinstance(n.op, BatchNorm) for n in graph.nodes):
+            if getattr(self, option) == wanted and not any(n.op.statistics for n in graph.nodes):
                 raise DataError(option, f"is {wanted!r}, and the model has no batch norm", others)
         # What the original does not allow no smaller one does.
         choose_channels(graph, importance=l2, ranking=self.ranking, round_to=self.round_to, **self._wanted(graph))
@@ -92,7 +91,7 @@ class Step(Taught):
     def _first(self, graph: Graph) -> str:
         if self.first != "auto":
             return self.first
-        return "slimming" if any(isinstance(n.op, BatchNorm) for n in graph.nodes) else "group-lasso"
+        return "slimming" if any(n.op.statistics for n in graph.nodes) else "group-lasso"
 
     def _how(self, graph: Graph, context: Context, first: str) -> dict[str, Any]:
         """The arguments of `choose_channels`."""

@@ -9,7 +9,6 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ...errors import DataError
 from ...graph import Graph
-from ...quantize.scales import WEIGHTED
 from .base import Context, Parts, check_layers, weighted
 from .training import Taught, train
 
@@ -73,7 +72,7 @@ class Step(Taught):
                 check_layers(graph, option, value)
         for pattern, groups in (self.groups if isinstance(self.groups, Mapping) else {"*": self.groups}).items():
             for node in weighted(graph, option="groups", layers=[pattern]) if groups > 1 else ():
-                channels = graph.tensors[node.inputs[1]].shape[WEIGHTED[node.op.name]]
+                channels = graph.tensors[node.inputs[1]].shape[node.op.out_axis]
                 if groups > channels:
                     where = f"groups of {node.name!r}"
                     raise DataError(where, f"is {groups}", f"1 to its {channels} output channels")

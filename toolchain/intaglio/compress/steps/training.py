@@ -12,7 +12,6 @@ from pydantic import Field, model_validator
 
 from ...errors import DataError, TrainingError
 from ...graph import Graph
-from ...ops.softmax import Softmax
 from .base import Context, Options, Step
 
 if TYPE_CHECKING:
@@ -200,7 +199,7 @@ def label_loss(graph: Graph) -> Loss:
     import torch.nn.functional as F
 
     last = graph.producer(graph.outputs[0])
-    gives_probabilities = last is not None and isinstance(last.op, Softmax)
+    gives_probabilities = last is not None and last.op.gives_probabilities
 
     def loss(outputs: Any, targets: Any) -> Any:
         scores = outputs.flatten(1)
