@@ -19,6 +19,7 @@ from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.depthwise_conv2d import DepthwiseConv2D
 from intaglio.ops.fully_connected import FullyConnected
 from intaglio.ops.transpose_conv import TransposeConv
+from intaglio.ops.window import patches, rows_of
 from intaglio.quantize import learn_rounding
 from intaglio.quantize.calibrate import calibrate
 from intaglio.quantize.correct_bias import without_shift
@@ -133,14 +134,14 @@ def test_the_result_of_a_layer_gets_closer(name):
     assert float((rounded.coarse - layer.weights).abs().max()) < 0.5
 
 
-def test_a_view_too_large_to_copy_is_sampled(monkeypatch):
-    layer = layer_of("conv")
-    windows = learn_rounding.patches(layer.floats[0].numpy(), (3, 2), (2, 1), (1, 2), (1, 0, 2, 1), 0.0)
-    monkeypatch.setattr(learn_rounding, "MOST_ROWS", 10)
-    picked = learn_rounding._spread(windows, 6)
+def test_of_many_places_some_are_looked_at():
+    x = layer_of("conv").floats[0].numpy()
+    windows = patches(x, (3, 2), (2, 1), (1, 2), (1, 0, 2, 1), 0.0)
     every = windows.reshape(-1, 6, 6)
-    assert 5 <= len(picked) <= 10
+    picked = rows_of(windows, 10)
+    assert 5 <= len(picked) <= 10 and picked.dtype == np.float64
     np.testing.assert_array_equal(picked, every[:: -(-len(every) // 10)])
+    np.testing.assert_array_equal(rows_of(windows, len(every)), every)
 
 
 def test_layers_that_it_does_not_know_are_left():

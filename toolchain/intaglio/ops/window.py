@@ -92,12 +92,10 @@ def alike_everywhere(values: Array, kernel: Pair, op: Any, fill: float) -> Array
 def rows_of(windows: Array, most: int) -> Array:
     """Windows [n][h][w][kh][kw][c] -> float64 [rows][kh * kw][c]: of many rows about `most`, evenly spread."""
     n, h, w, kh, kw, c = windows.shape
-    if windows.size < 1 << 26:
-        rows = windows.reshape(-1, kh * kw, c)
-    else:  # before they are copied out of their view
-        chosen = np.arange(0, n * h * w, -(-n * h * w // most))
-        rows = windows[chosen // (h * w), chosen // w % h, chosen % w].reshape(len(chosen), kh * kw, c)
-    return np.asarray(rows[:: -(-len(rows) // most)].astype(np.float64))
+    # Picked from the view: a copy of all windows may not fit memory.
+    at = np.arange(0, n * h * w, -(-n * h * w // most))
+    rows = windows[at // (h * w), at // w % h, at % w].reshape(len(at), kh * kw, c)
+    return np.asarray(rows.astype(np.float64))
 
 
 def torch_nchw(x: Any, pads: Pads, fill: float = 0.0) -> Any:
