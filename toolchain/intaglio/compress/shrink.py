@@ -8,6 +8,7 @@ import numpy as np
 
 from ..graph import Array, Graph, Node, Quant, Tensor, constant, fresh
 from ..ops.base import Op, need
+from ..ops.conv2d_borders import by_place
 from ..ops.links import channels
 from ..ops.weighted import channel_scales
 from .channels import bias_of
@@ -101,7 +102,9 @@ def _mixed(node: Node, graph: Graph, found: Needed, s: Sum, tensors: dict[str, T
     if old is None and not added.any():
         return _with(node, node.op, weights, None, tensors)
     total = added + (0 if old is None else old[..., rows].astype(np.int64))
-    op, bias = layer.biased(total)
+    flat = total.reshape(-1, total.shape[-1])
+    same = (flat == flat[0]).all()
+    op, bias = (layer.plain(), flat[0]) if same else by_place(layer.plain(), total)
     quant = Quant(tuple(float(np.float32(x.scale * v)) for v in channel_scales(weights, len(rows))), (0,) * len(rows))
     if len(rows) > 1:
         quant = replace(quant, axis=bias.ndim - 1)

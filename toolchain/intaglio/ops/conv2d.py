@@ -180,11 +180,6 @@ class Conv2D(Weighted):
         w = need(ins[1])
         return alike_everywhere(values, (w.shape[1], w.shape[2]), self, need(ins[0]).zero_point)
 
-    def biased(self, total: Array) -> tuple[Op, Array]:
-        from .conv2d_borders import by_place
-
-        return by_place(Conv2D(self.stride, self.dilation, self.pads, self.activation), total)
-
     def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
         """A group stays or goes as a whole: kernels want groups of one size."""
         in_c, out_c, groups = channels(need(ins[0])), channels(outs[0]), need(ins[0]).shape[3] // need(ins[1]).shape[3]

@@ -64,6 +64,9 @@ class Conv2DBorders(Conv2D):
         flat = replace(bias, shape=worst.shape, data=np.minimum(worst, np.iinfo(np.int32).max).astype(np.int32))
         return super().check((*ins[:2], flat), outs)
 
+    def plain(self) -> Op:
+        return Conv2D(self.stride, self.dilation, self.pads, self.activation)
+
     def bias_map(self, bias: Array) -> Array:
         """The bias of each output: [out_h][out_w][out_c]."""
         return np.asarray(bias[np.asarray(self.rows)][:, np.asarray(self.columns)])
@@ -88,16 +91,11 @@ class Conv2DBorders(Conv2D):
         raise Refuse("its bias depends on where the output lies (lossless reduction); only C can say that")
 
 
-def by_place(plain: Conv2D, total: Array) -> tuple[Conv2D, Array]:
-    """A CONV_2D and its bias for the bias that each output is to have, [out_c] or [out_h][out_w][out_c]: one with
-    borders where they differ."""
-    flat = total.reshape(-1, total.shape[-1])
-    if (flat == flat[0]).all():
-        return plain, flat[0]
+def by_place(plain: Op, total: Array) -> tuple[Conv2DBorders, Array]:
+    """A CONV_2D and its bias for the bias that each output is to have, [out_h][out_w][out_c]."""
     rows, first_rows = _alike(total)
     columns, first_columns = _alike(total.swapaxes(0, 1))
-    made = Conv2DBorders(plain.stride, plain.dilation, plain.pads, plain.activation, tuple(rows), tuple(columns))
-    return made, total[first_rows][:, first_columns]
+    return Conv2DBorders(**vars(plain), rows=tuple(rows), columns=tuple(columns)), total[first_rows][:, first_columns]
 
 
 def _alike(total: Array) -> tuple[list[int], list[int]]:

@@ -90,9 +90,9 @@ class Weighted(Op):
         # What is dropped at the border makes all but a real 0 depend on the place.
         return np.asarray((values == need(ins[0]).zero_point).all(axis=tuple(range(values.ndim - 1))))
 
-    def biased(self, total: Array) -> tuple[Op, Array]:
-        """The operator and its bias, for the bias that each output is to have: [..., out_c]."""
-        return self, total.reshape(-1, total.shape[-1])[0]
+    def plain(self) -> Op:
+        """The same with a bias of one number an output channel."""
+        return self
 
     # ---- rounding (quantize/learn_rounding.py) --------------------------------------------------------------------
 
