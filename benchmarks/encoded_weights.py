@@ -156,7 +156,7 @@ def whole(name: str) -> dict[str, dict[str, dict[str, int]]]:
         found[preference] = {}
         for core in ("host", *SHOWN):
             board = boards.load(CORES.get(core, core))
-            stored = choose_encodings(pipeline.reduced(graph), preference, board.target)
+            stored = choose_encodings(pipeline.for_device(graph), preference, board.target)
             with firmware(stored, board.name) as fw:
                 if core == "host":
                     result = {"differing": differing(runners.run(fw, x).outputs, expected)}

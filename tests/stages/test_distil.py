@@ -26,12 +26,12 @@ from intaglio.compress.layers import weights_of
 from intaglio.compress.prune import keep_zeros, prune
 from intaglio.compress.share import share
 from intaglio.errors import DataError
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph, Node, Tensor, verify
 from intaglio.ops.softmax import Softmax
 from intaglio.quantize.calibrate import calibrate
 from intaglio.quantize.post_training import quantize
-from intaglio.quantize.simplify import simplify
 from intaglio.train import quantization_aware, to_graph, to_module
 from intaglio.train.loop import Settings, evaluate, fit
 

@@ -18,10 +18,10 @@ from test_torch_frontend import order_of
 
 from intaglio import interpret, pipeline
 from intaglio.errors import IntaglioError, UnsupportedError
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import onnx as onnx_frontend
 from intaglio.frontends import torch as torch_frontend
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 LEADING = (2, 3)
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from torch_zoo import IMAGE, Residual
 
 from intaglio import interpret
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import INT_RANGE, Quant
 from intaglio.ops.conv2d import Conv2D
@@ -26,8 +28,6 @@ from intaglio.quantize.correct_bias import without_shift
 from intaglio.quantize.learn_rounding import descend, with_learned_rounding
 from intaglio.quantize.post_training import post_training, quantize
 from intaglio.quantize.side_by_side import Layer, adjusted
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 

@@ -11,8 +11,8 @@ from harness import compare, const, host_c, inputs_for, numpy_reference, tflm
 
 from intaglio.compress.lossless import cost, lossless
 from intaglio.errors import GraphError
+from intaglio.executable import require_executable
 from intaglio.graph import Graph, Node, Quant, Tensor, packed_range, verify
-from intaglio.lower.calls import require_executable
 from intaglio.ops.add import Add
 from intaglio.ops.average_pool2d import AveragePool2D
 from intaglio.ops.concatenation import Concatenation

@@ -380,7 +380,7 @@ def test_dilated_convolutions_match_litert(line, depthwise):
         data, left = dilated(rng, line=line, depthwise=depthwise)
         graph = replace(load(opened(data, **left)), name=f"case_{i}")
         assert {n.op.name for n in graph.nodes} <= {"reshape", "depthwise_conv2d" if depthwise else "conv2d"}
-        assert pipeline.reduced(load(data)).macs() == pipeline.reduced(graph).macs()
+        assert pipeline.for_device(load(data)).macs() == pipeline.for_device(graph).macs()
         rows = inputs_for(graph, rng, random=2)
         found = litert_reference(data, [r[0] for r in rows])
         if graph.tensors["x"].dtype == "float32":

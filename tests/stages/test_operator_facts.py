@@ -17,10 +17,10 @@ MOST = 10
 REASONS = {
     ("compress/lossless.py", "Conv2DBorders"): "makes this operator and takes it back where its tables are too long",
     ("lower/explicit_silu.py", "Silu"): "writes this one operator as two",
-    ("lower/fuse_bias.py", "Add"): "an addition of a constant is what it looks for",
-    ("lower/fuse_hard_swish.py", "Add"): "recognises the parts of which exporters make a HARD_SWISH",
-    ("lower/fuse_hard_swish.py", "Mul"): "the same",
-    ("quantize/pool_to_mean.py", "AveragePool2D"): "writes this one operator as another",
+    ("floats/fuse_bias.py", "Add"): "an addition of a constant is what it looks for",
+    ("floats/fuse_hard_swish.py", "Add"): "recognises the parts of which exporters make a HARD_SWISH",
+    ("floats/fuse_hard_swish.py", "Mul"): "the same",
+    ("floats/pool_to_mean.py", "AveragePool2D"): "writes this one operator as another",
     ("quantize/split_hard_swish.py", "HardSwish"): "writes this one operator as three",
 }
 """(file, class or name) -> why it has to ask."""

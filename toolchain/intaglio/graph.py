@@ -202,6 +202,11 @@ def packed_size(values: int, bits: int) -> int:
     return -(-values * bits // 8)
 
 
+def layer_name(name: str) -> str:
+    """A node's name without the list of fused names that TensorFlow appends."""
+    return name.split(";")[0]
+
+
 def same_parts(a: Graph, b: Graph) -> bool:
     """Whether two graphs have equal nodes on the very same tensors, as where a pass has found nothing to do."""
 

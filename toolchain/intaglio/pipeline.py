@@ -9,17 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import graph_file
+from .dead_code import dead_code
 from .emit.c import emit
 from .errors import DataError, ModelError
+from .executable import require_executable
+from .floats.simplify import simplify
 from .graph import Graph, Preference, float_model, verify
-from .lower.calls import attach_calls, require_executable
+from .lower.calls import attach_calls
 from .lower.choose_encodings import choose_encodings
-from .lower.dead_code import dead_code
 from .lower.encoding_costs import CORE
 from .lower.fold_constants import fold_constants
 from .lower.outputs import own_outputs
 from .plan.memory import plan
-from .quantize.simplify import simplify
 
 STATE_DICTS = (".pt", ".pth")
 ModuleOf = tuple[str, str]
@@ -75,11 +76,11 @@ def lower(graph: Graph, weights: Preference = "dense", core: str = CORE) -> Grap
 
     `weights` says how flash holds them, by what that costs on `core`: see lower/choose_encodings.py.
     """
-    graph = verify(choose_encodings(reduced(graph), weights, core), "quantized")
+    graph = verify(choose_encodings(for_device(graph), weights, core), "quantized")
     return verify(attach_calls(graph), "lowered")
 
 
-def reduced(graph: Graph) -> Graph:
+def for_device(graph: Graph) -> Graph:
     """A quantized or float Graph -> what of it is computed on the device, before anything is chosen for it."""
     graph = require_executable(executable(graph))
     verify(graph, "quantized")

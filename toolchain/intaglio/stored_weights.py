@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .emit.c import layer_name
-from .graph import Graph, float_model
+from .graph import Graph, float_model, layer_name
 from .lower.choose_encodings import PREFERENCES, best, options, ram_bytes
 from .lower.encoding_costs import CORE, costs, counted_on
-from .pipeline import reduced
+from .pipeline import for_device
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def stored_weights(graph: Graph, core: str = CORE) -> list[StoredWeights]:
     """Every layer that has a choice; none in a float model. Raises UnsupportedError as compiling does."""
     if float_model(graph):
         return []
-    graph = reduced(graph)
+    graph = for_device(graph)
     layers, ram = options(graph, core), ram_bytes(graph)
     code = {kernel: int(cost["code"]) for kernel, cost in costs(core).items()}
     chosen = {preference: best(layers, preference, ram, core) for preference in PREFERENCES}

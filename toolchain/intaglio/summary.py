@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .emit.c import layer_name
+from .dead_code import dead_code
 from .errors import GraphError
-from .graph import Graph, Node, Tensor, float_model, verify
-from .lower.dead_code import dead_code
-from .lower.fuse_padding import fuse_padding
+from .floats.fuse_padding import fuse_padding
+from .graph import Graph, Node, Tensor, float_model, layer_name, verify
 
 
 @dataclass(frozen=True)

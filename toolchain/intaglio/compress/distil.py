@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..dead_code import dead_code
 from ..errors import DataError
+from ..floats.simplify import simplify
 from ..graph import Graph
-from ..lower.dead_code import dead_code
 from ..quantize.partial import choose
-from ..quantize.simplify import simplify
 from ..train.module import GraphModule
 
 LEAST = 1e-8

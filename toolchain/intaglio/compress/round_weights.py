@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 from ..errors import DataError
+from ..floats.run import keeps_batch
 from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, constant, packed_range
 from ..quantize.correct_bias import without_shift
 from ..quantize.learn_rounding import MOST_ROWS, MOST_TAPS, columns, grouped
 from ..quantize.partial import choose
 from ..quantize.side_by_side import Layer, channels_of
 from ..quantize.simulate import real_values
-from ..train.float_run import keeps_batch
 from ..train.integer import run_node
 
 STEPS = np.geomspace(1 / 127, 1 / 2, 14)

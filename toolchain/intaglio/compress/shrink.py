@@ -11,8 +11,8 @@ from ..ops.base import Op, need
 from ..ops.conv2d_borders import by_place
 from ..ops.links import channels
 from ..ops.weighted import channel_scales
-from .channels import bias_of
-from .needed import Needed, Sum, carriers
+from .analyses.channel_sets import bias_of
+from .analyses.needed import Needed, Sum, carriers
 
 
 def shrink(graph: Graph, found: Needed) -> tuple[Graph, dict[str, int]]:

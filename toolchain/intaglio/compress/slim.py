@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..floats.run import torch_module
 from ..graph import Graph
-from ..train.float_run import torch_module
 from ..train.loop import Penalty
 from ..train.module import graph_module
-from .dependencies import Along, Dependencies, dependencies
+from .analyses.dependencies import Along, Dependencies, dependencies
 
 TINY = 1e-12
 """Under the root of the group lasso: its gradient stays finite where a group is zero."""

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import DataError
+from ..floats.simplify import simplify
 from ..graph import Array, Graph, Node, constant
 from ..quantize.partial import choose
-from ..quantize.simplify import simplify
 
 
 def tie(graph: Graph, layers: Collection[str]) -> Graph:
@@ -21,7 +21,7 @@ def tie(graph: Graph, layers: Collection[str]) -> Graph:
     Quantized per output channel, all of them have the same integers, which lie in flash once.
 
     Args:
-        graph: a float graph whose batch norms are folded (`quantize.simplify`).
+        graph: a float graph whose batch norms are folded (`floats.simplify`).
         layers: names of layers with constant weights of one shape and one operator, or patterns with * and ?; two at
             least.
 

@@ -15,13 +15,13 @@ import numpy as np
 from ..graph import Array, DTypeName, Quant, Tensor
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
     from .activation import Activation
+    from .channel_ties import ChannelTies
     from .layer import Weighted
     from .links import Link
     from .portable import Form, Runtime
+    from .tflite_node import TfliteNode
     from .window import Pads
 
 Ins = Sequence[Tensor | None]
@@ -308,8 +308,8 @@ class Op:
         """The float meaning on torch tensors in NHWC, differentiable; imports torch when called."""
         raise NotImplementedError
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        """How channels go through, for removing some of them (compress/dependencies.py).
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        """How channels go through, for removing some of them (compress/analyses/dependencies.py).
 
         Ties the channels that can only go together, names those that constants have along their axes, and returns the
         channel number of each element of each output, int64 [shape]. Without a rule nothing can be cut.

@@ -40,9 +40,9 @@ from .window import (
 )
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class Conv2D(Weighted):
         groups = in_c // weights.shape[3]
         return np.asarray(weights.reshape(groups, weights.shape[0] // groups, -1))
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x, w = need(ins[0]), need(ins[1])
         if not w.is_const:
             return ties.blocked(ins, outs)
@@ -212,4 +212,4 @@ class Conv2D(Weighted):
             ties.tie(np.tile(read[:per_in], groups), read)
             ties.tie(np.tile(made[:per_out], groups), made)
             ties.cut(w, 3, read[:per_in], "reads")
-        return weighted_channels(ins, outs, 0, made, ties)
+        return weighted_channels(ins, outs, self.out_axis, made, ties)

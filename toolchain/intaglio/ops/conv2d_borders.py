@@ -18,8 +18,8 @@ from .base import Call, Const, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr,
 from .conv2d import Conv2D
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 MAX_CLASSES = 256
 """Of rows, and of columns: the kernel names them by uint8."""

@@ -41,9 +41,9 @@ from .window import (
 )
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -192,11 +192,11 @@ class DepthwiseConv2D(Weighted):
     def ungrouped(self, found: Array, shape: Sequence[int]) -> Array:
         return found.transpose(2, 0, 1).reshape(shape)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x, w = need(ins[0]), need(ins[1])
         if not w.is_const:
             return ties.blocked(ins, outs)
         read = ties.along(x, 3)
         # Of one input channel come ordinary filters; else an input channel has outputs of its own.
         made = ties.new(w.shape[3]) if x.shape[3] == 1 else np.repeat(read, w.shape[3] // x.shape[3])
-        return weighted_channels(ins, outs, 3, made, ties)
+        return weighted_channels(ins, outs, self.out_axis, made, ties)

@@ -34,9 +34,9 @@ from .links import Link, channels, each
 from .portable import Form, Runtime, lacking, looked_up
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 LOOPS = 4
 """Nested loops of a broadcast: ITG_BROADCAST_LOOPS in broadcast.h."""
@@ -153,7 +153,7 @@ class Unary(Op):
         at = arr(lows[0]).astype(np.int64) + 128, arr(highs[0]).astype(np.int64) + 128
         return [low[at]], [high[at]]
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.of(need(ins[0]))]
 
 
@@ -261,7 +261,7 @@ class Binary(Op):
     def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
         return [each(outs[0], k) for k, t in enumerate(ins) if channels(need(t)) == channels(outs[0])]
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         shape = outs[0].shape
         found: dict[int, Array] = {}
         for x in (need(t) for t in ins):

@@ -27,9 +27,9 @@ from .weighted import (
 )
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class FullyConnected(Weighted):
     def grouped(self, weights: Array, in_c: int) -> Array:
         return weights[None]
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x, w = need(ins[0]), need(ins[1])
         if not w.is_const:
             return ties.blocked(ins, outs)
@@ -169,7 +169,7 @@ class FullyConnected(Weighted):
         rows = ties.of(x).reshape(-1, w.shape[1])
         ties.tie(rows[0], rows)
         ties.cut(w, 1, rows[0], "reads")
-        return weighted_channels(ins, outs, 0, ties.new(w.shape[0]), ties)
+        return weighted_channels(ins, outs, self.out_axis, ties.new(w.shape[0]), ties)
 
 
 def multipliers(x: Tensor, weights: Tensor, out: Tensor) -> tuple[Array, Array]:

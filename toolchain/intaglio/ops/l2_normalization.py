@@ -20,9 +20,9 @@ from .portable import Form, Parts, Runtime
 from .reshape import Reshape
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 OUTPUT_BITS = 7
 OUTPUT_QUANT = Quant((2.0**-OUTPUT_BITS,), (0,))
@@ -103,7 +103,7 @@ class L2Normalization(Op):
 
         return F.normalize(xs[0], dim=-1, eps=EPSILON)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # A row is divided by a sum over all of it.
         x = need(ins[0])
         return ties.blocked(ins, outs) if ties.axis(x) == len(x.shape) - 1 else [ties.of(x)]

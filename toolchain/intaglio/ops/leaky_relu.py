@@ -15,8 +15,8 @@ from .fixed import accumulator_problem, float32_ratio, quantize_multiplier, requ
 from .integer import reach
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)

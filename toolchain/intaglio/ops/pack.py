@@ -14,9 +14,9 @@ from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, steps, tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -76,5 +76,5 @@ class Pack(Op):
 
         return torch.stack(xs, dim=self.axis)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)

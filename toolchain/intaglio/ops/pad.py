@@ -20,9 +20,9 @@ from .reshape import Reshape
 from .window import MAX_SIDE, Pads, Pair
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 MOST_DIMENSIONS = 5
 """Of TFLM and of LiteRT."""
@@ -61,7 +61,7 @@ class Pad(Op):
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
         if math.isinf(self.value) and outs[0].dtype == "float32":
-            # MAX_POOL right behind it takes -inf as padding of its own: lower/fuse_padding.py.
+            # MAX_POOL right behind it takes -inf as padding of its own: floats/fuse_padding.py.
             remedy = "pad with a finite number, or put a MAX_POOL right behind a PAD with -inf of height and width"
             return [f"it pads with {self.value:g}, which no kernel computes on; {remedy}"]
         return move_problems([x], outs, [self._move(x, outs[0])])
@@ -146,7 +146,7 @@ class Pad(Op):
             return None
         return (*self.pads[1], *self.pads[2]), self.value
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # A border along the channels is made of channels of its own, which stay.
         x, out = need(ins[0]), outs[0]
         if not x.shape:

@@ -14,9 +14,9 @@ from .movement import alike, tensor_input
 from .window import Pads, Pair, hw_of, out_hw, read_padding, tflite_padding
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Array, Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -96,5 +96,5 @@ class Pool2D(Op):
     def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
         return [each(outs[0])]
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.spread(ties.along(need(ins[0]), 3), outs[0].shape, 3)]

@@ -21,8 +21,8 @@ from .portable import Form, Parts, Runtime, lacking
 from .rescale import rescale_call
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 BUILTIN: dict[Activation, str] = {"relu": "RELU", "relu6": "RELU6", "relu_n1_to_1": "RELU_N1_TO_1"}
 

@@ -16,9 +16,9 @@ from .links import Link, channels
 from .movement import axis_index, one_int
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 MAX_RANK = 8
 
@@ -90,8 +90,8 @@ class Reshape(Op):
     def is_identity(self, ins: Ins, outs: Outs) -> bool:
         return need(ins[0]).shape == outs[0].shape and need(ins[0]).quant == outs[0].quant
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)
 
     def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
         return replace(self, shape=outs[0].shape)

@@ -15,8 +15,8 @@ from .movement import itemsize, move_problems
 from .resize import Resize
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
 
 
 @dataclass(frozen=True)
@@ -79,5 +79,5 @@ class ResizeNearestNeighbor(Resize):
     def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
         return [each(outs[0])]
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.spread(ties.along(need(ins[0]), 3), outs[0].shape, 3)]

@@ -21,9 +21,9 @@ from .integer import integer_problems
 from .movement import tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 INTEGER_BITS = 5
 """The exponential takes Q5.26: numbers in [-32, 0]."""
@@ -134,7 +134,7 @@ class Softmax(Op):
     def forward(self, *xs: Any) -> Any:
         return (xs[0] * self.beta).softmax(dim=-1)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # A row is divided by a sum over all of it.
         x = need(ins[0])
         return ties.blocked(ins, outs) if ties.axis(x) == len(x.shape) - 1 else [ties.of(x)]

@@ -16,9 +16,9 @@ from .movement import Move, itemsize, move, move_call, move_problems
 from .window import hw_of
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -75,5 +75,5 @@ class SpaceToDepth(Op):
         blocks = xs[0].reshape(n, h // b, b, w // b, b, c).permute(0, 1, 3, 2, 4, 5)
         return blocks.reshape(n, h // b, w // b, c * b**2)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.spread(np.tile(ties.along(need(ins[0]), 3), self.block**2), outs[0].shape, 3)]

@@ -15,9 +15,9 @@ from .links import Link, pieces
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, one_int, steps, tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Split(Op):
     def moves_channels(self, rank: int) -> bool:
         return self.axis == rank - 1
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)
 
     def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
         return replace(self, sizes=tuple(t.shape[self.axis] for t in outs))

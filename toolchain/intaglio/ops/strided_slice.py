@@ -18,9 +18,9 @@ from .portable import Form, Parts, Runtime
 from .reshape import Reshape
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 ALL = -1
 
@@ -129,12 +129,12 @@ class StridedSlice(Op):
     def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
         return [each(outs[0])] if self.size[-1] == ALL and len(self.size) - 1 not in self.shrink else None
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # What is left of every second channel is no longer every second one.
         axis = ties.axis(need(ins[0]))
         if axis >= 0 and abs(self.stride[axis]) > 1:
             return ties.blocked(ins, outs)
-        return ties.moved(self, ins, outs)
+        return ties.moved(self.reference, ins, outs)
 
     def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
         begin, size = list(self.begin), list(self.size)

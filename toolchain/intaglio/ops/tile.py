@@ -18,9 +18,9 @@ from .portable import Form, Parts, Runtime
 from .reshape import Reshape
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 MAX_ELEMENTS = 1 << 28
 MOST_JOINED = 10
@@ -116,5 +116,5 @@ class Tile(Op):
     def forward(self, *xs: Any) -> Any:
         return xs[0].tile(self.times)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)

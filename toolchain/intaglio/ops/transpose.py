@@ -18,9 +18,9 @@ from .portable import Form, Parts, Runtime
 from .reshape import Reshape
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 MOST_DIMENSIONS = 5
 """Of TFLM."""
@@ -98,8 +98,8 @@ class Transpose(Op):
     def is_identity(self, ins: Ins, outs: Outs) -> bool:
         return self.perm == tuple(range(len(self.perm)))
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)
 
 
 def _merged(shape: Sequence[int], perm: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

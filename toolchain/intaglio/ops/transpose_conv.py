@@ -27,9 +27,9 @@ from .weighted import (
 from .window import MAX_SIDE, Pair, hw_of, read_padding, same_pads
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,9 @@ class TransposeConv(Weighted):
         y = F.pad(y, (-self.cut[1], right, -self.cut[0], bottom)).permute(0, 2, 3, 1)
         return torch_activation(y if len(xs) < 3 or xs[2] is None else y + xs[2], self.activation)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x, w = need(ins[0]), need(ins[1])
         if not w.is_const:
             return ties.blocked(ins, outs)
         ties.cut(w, 3, ties.along(x, 3), "reads")
-        return weighted_channels(ins, outs, 0, ties.new(w.shape[0]), ties)
+        return weighted_channels(ins, outs, self.out_axis, ties.new(w.shape[0]), ties)

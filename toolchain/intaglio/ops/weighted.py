@@ -17,11 +17,11 @@ from .base import Arg, Buf, Call, Const, Ins, Null, Num, Outs, Scratch, Struct, 
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, float_problems, is_float, rounded
 from .integer import kernel, reach, tensor_problem
-from .wide import reduced, requantize_wide, sum_problem
+from .wide import fifteen_bits, requantize_wide, sum_problem
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
 
 LISTED = 0.8
 """The density up to which a list of nonzeros is worth its scratch, 4 bytes each."""
@@ -73,7 +73,7 @@ def weighted_call(
     step = (("multiplier_step", int(len(multiplier) > 1)),) if stepped else ()
     offsets = (("in_offset", -x.zero_point), ("out_offset", out.zero_point)) if x.dtype == "int8" else ()
     if x.dtype == "int16":
-        multiplier, shift = reduced(multiplier, shift)
+        multiplier, shift = fifteen_bits(multiplier, shift)
     file, function = kernel(stem, x)
     params = Struct(f"{function}_params", (*sizes, *step, *offsets, ("out_min", low), ("out_max", high)))
     factors = (Const("multiplier", multiplier), Const("shift", shift))
@@ -168,7 +168,7 @@ def output_of(acc: Array, bias: Array | None, ins: Ins, out: Tensor, activation:
     multiplier, shift = channel_multipliers(need(ins[0]), need(ins[1]), out, acc.shape[-1])
     sums = total.astype(np.int64)
     if out.dtype == "int16":
-        y = requantize_wide(sums, *reduced(multiplier, shift))
+        y = requantize_wide(sums, *fifteen_bits(multiplier, shift))
     else:
         y = requantize(sums, multiplier, shift) + out.zero_point
     return clamp_to(y, *activation_range(activation, out), out.dtype)
@@ -179,7 +179,7 @@ def macs_of(weights: Tensor, positions: int) -> int:
     return math.prod(weights.shape) * positions
 
 
-def weighted_channels(ins: Ins, outs: Outs, axis: int, made: Array, ties: Channels) -> list[Array]:
+def weighted_channels(ins: Ins, outs: Outs, axis: int, made: Array, ties: ChannelTies) -> list[Array]:
     """The channels `made` by weights along their `axis`: those of the bias, and of the output along its last axis."""
     ties.cut(need(ins[1]), axis, made, "makes")
     ties.cut(ins[2] if len(ins) > 2 else None, 0, made)

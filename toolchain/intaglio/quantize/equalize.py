@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..floats.simplify import simplify
 from ..graph import Array, Graph, Node, Tensor, constant
-from .simplify import simplify
 
 ROUNDS = 20
 """Pairs overlap: what one settles, its neighbour upsets a little. Factors of 1 everywhere end it sooner."""

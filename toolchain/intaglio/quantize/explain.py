@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import interpret
-from ..emit.c import layer_name
-from ..graph import INT_RANGE, Array, Graph, Node, Tensor
+from ..floats.run import keeps_batch, run_float, torch_module
+from ..graph import INT_RANGE, Array, Graph, Node, Tensor, layer_name
 from ..ops import all_ops
-from ..train.float_run import keeps_batch, run_float, torch_module
 from .simulate import real_values, snapped
 
 SAMPLES = 32

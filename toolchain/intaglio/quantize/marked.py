@@ -13,14 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..dead_code import dead_code
 from ..errors import UnsupportedError
+from ..executable import require_executable
+from ..floats.simplify import simplify
 from ..graph import Graph, Node, Quant, Tensor, verify
-from ..lower.calls import require_executable
-from ..lower.dead_code import dead_code
 from ..ops.quantize import Quantize
 from .post_training import quantized, with_constants
 from .scales import affine, values_of
-from .simplify import simplify
 
 _BOUNDED = {"relu6": affine(0.0, 6.0), "relu_n1_to_1": affine(-1.0, 1.0)}
 _TWO_WAYS = (

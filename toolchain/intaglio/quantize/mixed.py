@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..floats.run import run_float
+from ..floats.simplify import simplify
 from ..graph import Array, Graph, constant
-from ..train.float_run import run_float
 from .calibrate import batches, calibrate, read_samples
 from .methods import DEFAULT_METHODS, Method
 from .post_training import quantize
 from .scales import Ranges
-from .simplify import simplify
 from .simulate import real_values
 
 SAMPLES = 128

@@ -15,18 +15,18 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ..errors import DataError, UnsupportedError
+from ..executable import require_executable
+from ..floats.pool_to_mean import pool_to_mean
+from ..floats.simplify import simplify
 from ..graph import INT_RANGE, DTypeName, Graph, Node, Quant, Tensor, constant, verify
-from ..lower.calls import require_executable
 from .calibrate import Ranges, calibrate, read_samples
 from .correct_bias import without_shift
 from .equalize import equalize
 from .learn_rounding import with_learned_rounding
 from .methods import DEFAULT_METHODS, NARROW, Method
 from .partial import choose, divide, join
-from .pool_to_mean import pool_to_mean
 from .scales import INTEGERS, ActivationBits, activation_quants, separate_fixed
 from .side_by_side import Adjust, adjusted
-from .simplify import simplify
 from .split_hard_swish import split_hard_swish
 from .weights import WeightBits, layer_bits, with_weights
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..floats.run import keeps_batch, torch_module
 from ..graph import Array, Graph, Node, Quant, constant
 from ..ops.layer import Weighted
-from ..train.float_run import keeps_batch, torch_module
 from .calibrate import BATCH
 from .simulate import real_values, snapped
 

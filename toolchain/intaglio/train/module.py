@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from ..errors import DataError, UnsupportedError
+from ..floats.run import as_tensors, forward, keeps_batch
 from ..graph import Array, Graph, Node, Quant, constant
 from ..ops.base import Op
-from .float_run import as_tensors, forward, keeps_batch
 
 MOMENTUM = 0.1
 """How far the statistics of a batch norm move towards those of each batch: PyTorch's default."""
@@ -145,7 +145,7 @@ def require_trainable(graph: Graph) -> None:
             if t is not None and t.is_const and t.dtype != "float32":
                 problems.append(f"{t.name}, an input of {node.op.name} ({node.name}), is {t.dtype}")
     if problems:
-        remedy = "Float graphs without state are trained; int8 weights become floats with quantize.simplify.simplify"
+        remedy = "Float graphs without state are trained; int8 weights become floats with floats.simplify.simplify"
         raise UnsupportedError(graph.name, list(dict.fromkeys(problems)), remedy)
 
 

@@ -16,15 +16,15 @@ import torch
 from torch import nn
 
 from ..errors import DataError, TrainingError
+from ..floats.pool_to_mean import pool_to_mean
+from ..floats.run import as_tensors
+from ..floats.simplify import simplify
 from ..graph import DTYPES, Array, Graph, Node, Tensor
 from ..quantize.calibrate import Ranges, calibrate
 from ..quantize.methods import DEFAULT_METHODS
-from ..quantize.pool_to_mean import pool_to_mean
 from ..quantize.post_training import quantize, quantize_simplified
 from ..quantize.scales import groups_of
-from ..quantize.simplify import simplify
 from ..quantize.weights import WeightBits
-from .float_run import as_tensors
 from .integer import constant_value, entered, run_node
 from .module import GraphModule, gathered, require_trainable, with_values
 

@@ -36,12 +36,12 @@ class Step(Training, Teaching):
         return self.features + self.attention
 
     def check(self, graph: Graph) -> None:
-        from ..distil import tapped
+        from ...compress.distil import tapped
 
         tapped(graph, [mine for mine, _ in self.layers])
 
     def check_teachers(self, graph: Graph, teachers: Mapping[str, Graph]) -> None:
-        from ..distil import tapped
+        from ...compress.distil import tapped
 
         require_alike(graph, teachers[self.teacher], self.teacher)
         tapped(teachers[self.teacher], [its for _, its in self.layers])
@@ -50,7 +50,7 @@ class Step(Training, Teaching):
         return teachers_of(self)
 
     def apply(self, graph: Graph, context: Context) -> Graph:
-        from ..distil import tapped, untapped
+        from ...compress.distil import tapped, untapped
 
         outputs = len(graph.outputs)
         if outputs != 1:

@@ -62,8 +62,8 @@ class Step(Taught):
         return self
 
     def check(self, graph: Graph) -> None:
+        from ...floats.simplify import simplify
         from ...quantize.partial import choose
-        from ...quantize.simplify import simplify
         from ...quantize.weights import layer_bits
 
         graph = simplify(graph)

@@ -58,8 +58,8 @@ class Step(Taught):
             check_layers(graph, "sparsity", self.sparsity)
 
     def apply(self, graph: Graph, context: Context) -> Graph:
-        from ..gradual import Gradual
-        from ..prune import prune, prune_iteratively, prune_n_of_m
+        from ...compress.gradual import Gradual
+        from ...compress.prune import prune, prune_iteratively, prune_n_of_m
 
         if self.how == "gradual":
             return self._gradual(graph, context, Gradual)
@@ -80,9 +80,9 @@ class Step(Taught):
         return found
 
     def _gradual(self, graph: Graph, context: Context, gradual: Any) -> Graph:
+        from ...compress.layers import by_layer, weights_of
+        from ...compress.prune import keep_zeros
         from ...train import to_module
-        from ..layers import by_layer, weights_of
-        from ..prune import keep_zeros
 
         if any(t.quant is not None for t in graph.tensors.values()):
             raise DataError("gradual pruning", "the model shares its weights already", "", "Prune before sharing")

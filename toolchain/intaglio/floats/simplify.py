@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from ..dead_code import dead_code
 from ..graph import Graph, same_parts, verify
-from ..lower.dead_code import dead_code
-from ..lower.fold_batch_norm import fold_batch_norm
-from ..lower.fold_float import fold_float
-from ..lower.fuse_activation import fuse_activation
-from ..lower.fuse_bias import fuse_bias
-from ..lower.fuse_hard_swish import fuse_hard_swish
-from ..lower.fuse_padding import fuse_padding
-from ..lower.hybrid_weights import hybrid_weights
-from ..lower.identities import remove_identities
+from .fold_batch_norm import fold_batch_norm
+from .fold_float import fold_float
+from .fuse_activation import fuse_activation
+from .fuse_bias import fuse_bias
+from .fuse_hard_swish import fuse_hard_swish
+from .fuse_padding import fuse_padding
+from .hybrid_weights import hybrid_weights
+from .identities import remove_identities
 
 PASSES = (
     hybrid_weights, remove_identities, fold_float, fold_batch_norm, fuse_bias, fuse_padding, fuse_activation,

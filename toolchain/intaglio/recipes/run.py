@@ -24,23 +24,24 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from .. import boards, graph_file, package, pipeline, version
+from .. import boards, graph_file, package, pipeline
 from ..boards import Board
+from ..compress.tie import tied_as_given
 from ..emit import tflite
 from ..errors import DataError, ModelError, OutputError, UnsupportedError
+from ..extras import version
 from ..files import PART, named, write_file
+from ..floats.run import torch_module
 from ..graph import Graph, float_model, verify
 from ..pipeline import ModuleOf
 from ..stored_weights import StoredWeights, stored_weights
-from ..train.float_run import torch_module
 from . import recipe as recipes
+from .data import Data, in_memory, of
+from .measure import Measured, measure
 from .recipe import Recipe, located
-from .recipe_data import Data, in_memory, of
-from .recipe_measure import Measured, measure
-from .recipe_report import REPORTS, report
+from .report import REPORTS, report
 from .steps.base import Context, Show, hide
 from .steps.training import LAST_GOOD, ORIGINAL
-from .tie import tied_as_given
 
 VERSION = 2
 STATE, RUN, WRITTEN, GRAPH, MEASURED = "state", "run.json", "written.json", "graph.itg", "measured.json"

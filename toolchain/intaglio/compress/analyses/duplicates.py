@@ -10,12 +10,12 @@ from collections.abc import Hashable, Mapping
 
 import numpy as np
 
-from ..graph import Array, Graph, Node, Tensor
-from ..ops.base import need
-from ..ops.links import channels
-from ..ops.weighted import channel_scales
+from ...graph import Array, Graph, Node, Tensor
+from ...ops.base import need
+from ...ops.links import channels
+from ...ops.weighted import channel_scales
 from .bounds import Bounds
-from .channels import bias_of, links, mixing
+from .channel_sets import bias_of, links, mixing
 
 
 def channel_numbers(graph: Graph, known: Mapping[str, Bounds]) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..escape import for_html
-from .recipe_measure import Measured
+from .measure import Measured
 
 WIDTH, HEIGHT = 520, 340
 LEFT, RIGHT, TOP, BOTTOM = 72, 24, 24, 56

@@ -18,6 +18,6 @@ class Step(Base):
     """Whether biases may depend on the place, which a .tflite cannot say; without, channels stay that would need it."""
 
     def apply(self, graph: Graph, context: Context) -> Graph:
-        from ..lossless import lossless
+        from ...compress.lossless import lossless
 
         return lossless(graph, self.borders)

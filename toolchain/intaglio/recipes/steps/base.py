@@ -15,7 +15,7 @@ from ...quantize.partial import choose
 from ...targets import DataModel
 
 if TYPE_CHECKING:
-    from ..recipe_data import Data
+    from ..data import Data
 
 
 class Show(Protocol):

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph import Array, Graph, Node
-from ..ops.base import need
+from ...graph import Array, Graph, Node
+from ...ops.base import need
 from .bounds import bounds
-from .channels import Channels, links, mixing
+from .channel_sets import ChannelSets, links, mixing
 from .duplicates import channel_numbers, constant_channels
 
 
@@ -71,7 +71,7 @@ def needed(graph: Graph, borders: bool, strict: Collection[str] = ()) -> Needed:
     """
     known = bounds(graph)
     numbers = channel_numbers(graph, known)
-    sets = Channels(graph)
+    sets = ChannelSets(graph)
     wanted = np.zeros(len(sets.group), bool)
     sums: dict[int, Sum] = {}
     for i, node in enumerate(graph.nodes):
@@ -120,7 +120,7 @@ def _roots(graph: Graph) -> list[str]:
     return found
 
 
-def _spread(node: Node, graph: Graph, sets: Channels, wanted: Array, s: Sum | None, fill: bool) -> bool:
+def _spread(node: Node, graph: Graph, sets: ChannelSets, wanted: Array, s: Sum | None, fill: bool) -> bool:
     """Mark what a node needs for those of its outputs that are marked; returns whether any is.
 
     `fill`: tensors that nothing else needs, but the node's kernel, get a channel.

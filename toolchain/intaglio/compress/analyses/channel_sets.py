@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Array, Graph, Node
-from ..ops.links import Link, channels
+from ...graph import Array, Graph, Node
+from ...ops.links import Link, channels
 
 # ---- one node ----------------------------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ def bias_of(node: Node, graph: Graph) -> Array | None:
 # ---- all channels of a graph ------------------------------------------------------------------------------------
 
 
-class Channels:
+class ChannelSets:
     """The channels of all tensors that carry activations, numbered, and the sets in which they stay or go."""
 
     def __init__(self, graph: Graph) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
-from ..graph import Array, Graph
-from ..train.float_run import check_inputs, forward, keeps_batch, torch_module
+from ...errors import DataError
+from ...floats.run import check_inputs, forward, keeps_batch, torch_module
+from ...graph import Array, Graph
 from .dependencies import Dependencies
 
 Importance = Callable[[Graph, Dependencies], Array]
@@ -162,7 +162,7 @@ def _reads(found: Dependencies, name: str) -> bool:
 
 
 def _module(graph: Graph) -> Any:
-    from ..train import to_module
+    from ...train import to_module
 
     return to_module(graph).eval()
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..graph import INT_RANGE, Array, Graph, Node, Tensor
+from ...graph import INT_RANGE, Array, Graph, Node, Tensor
 
 
 class Bounds(NamedTuple):

@@ -14,9 +14,9 @@ from typing import Any
 from ..boards import Board
 from ..escape import for_html, for_markdown
 from ..stored_weights import StoredWeights, estimated_for
+from .measure import Measured
+from .picture import picture
 from .recipe import UNNAMED, Recipe
-from .recipe_measure import Measured
-from .recipe_picture import picture
 
 REPORTS = ("report.md", "report.html", "report.json")
 """The last one says that the run is finished."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..graph import Graph, Node
+from .graph import Graph, Node
 
 
 def dead_code(graph: Graph) -> Graph:

@@ -11,12 +11,12 @@ import numpy as np
 
 from .. import accuracy, arrays, boards, interpret, package, runners
 from ..boards import Board
+from ..compress.lossless import cost
 from ..errors import BuildError, FitError, ToolError, UnsupportedError
 from ..graph import Array, Graph, float_model
 from ..manifest import FILE, Manifest
 from ..pipeline import compile_graph, executable
-from .lossless import cost
-from .recipe_data import Data, classes
+from .data import Data, classes
 from .steps.base import Show
 
 Loss = Callable[[Any, Any], Any]
@@ -92,8 +92,8 @@ def _classified(graph: Graph, y: Array) -> bool:
 def _outputs(graph: Graph, test: Data, each: Callable[[int], None]) -> Array:
     """The first output as real values, float32 [n, ...]."""
     if float_model(graph):
-        from ..quantize.simplify import simplify
-        from ..train.float_run import keeps_batch, run_float
+        from ..floats.run import keeps_batch, run_float
+        from ..floats.simplify import simplify
 
         graph = simplify(graph)
         size = accuracy.PORTION if keeps_batch(graph) else 1

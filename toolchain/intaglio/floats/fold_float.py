@@ -41,7 +41,7 @@ def _computed(node: Node, tensors: Mapping[str, Tensor]) -> list[Array] | None:
             return node.op.reference([None if t is None else t.data for t in ins], ins, outs)
     if not node.op.has_forward:
         return None
-    from ..train.float_run import torch_module
+    from .run import torch_module
 
     torch = torch_module()
     with torch.no_grad():

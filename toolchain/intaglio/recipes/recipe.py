@@ -22,7 +22,6 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from .. import assets
 from ..errors import IntaglioError, RecipeError, UnsupportedError
 from ..graph import Graph, float_model
 from ..targets import toml, toml_text
@@ -211,4 +210,4 @@ def _near(name: str, known: Sequence[str]) -> str:
 
 
 def _folder() -> Path:
-    return assets.PACKAGE / "compress" / "recipes"
+    return Path(__file__).parent

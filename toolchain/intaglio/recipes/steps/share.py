@@ -78,12 +78,12 @@ class Step(Taught):
                     raise DataError(where, f"is {groups}", f"1 to its {channels} output channels")
 
     def apply(self, graph: Graph, context: Context) -> Graph:
-        from ...quantize.simplify import simplify
+        from ...compress.layers import by_layer
+        from ...compress.prune import keep_zeros
+        from ...compress.share import share
+        from ...compress.soft_share import harden
+        from ...floats.simplify import simplify
         from ...train import to_module
-        from ..layers import by_layer
-        from ..prune import keep_zeros
-        from ..share import share
-        from ..soft_share import harden
 
         module = to_module(simplify(graph))
         chosen = {w.name for w, _ in by_layer(module, "entries", self.entries)}
@@ -101,8 +101,8 @@ class Step(Taught):
 
     def _softly(self, module: Any) -> dict[str, Any]:
         """Prepares `module`; what `train` is to do for it."""
-        from ..mixture import mix, mixture_prior
-        from ..soft_share import SoftShare
+        from ...compress.mixture import mix, mixture_prior
+        from ...compress.soft_share import SoftShare
 
         if self.soft == "k-means":
             return {"after_step": SoftShare(module, self.entries)}
@@ -111,6 +111,6 @@ class Step(Taught):
 
 
 def _names(module: Any) -> list[str]:
-    from ..layers import weights_of
+    from ...compress.layers import weights_of
 
     return [w.name for w in weights_of(module)]

@@ -16,7 +16,7 @@ from .base import Context, Options, Step
 
 if TYPE_CHECKING:
     from ...train.loop import Loss, Penalty, Settings
-    from ..recipe_data import Data
+    from ..data import Data
 
 LEAST = 1e-8
 """Probabilities count as at least this: in integers they can be 0."""
@@ -126,9 +126,9 @@ def module_of(graph: Graph) -> Any:
 
 def kept(module: Any) -> Any:
     """`module` with the codebooks and the zeros of its graph, in place."""
-    from ..layers import weights_of
-    from ..prune import keep_zeros
-    from ..share import keep_codebooks
+    from ...compress.layers import weights_of
+    from ...compress.prune import keep_zeros
+    from ...compress.share import keep_codebooks
 
     shared = keep_codebooks(module)
     others = [w.name for w in weights_of(module) if w.name not in shared]
@@ -182,7 +182,7 @@ def taught(module: Any, teaching: Teaching, context: Context, seed: int) -> tupl
     """The module with its teacher beside it, and the loss."""
     from torch.nn.functional import cross_entropy
 
-    from ..distil import Distillation, Distilling, tapped
+    from ...compress.distil import Distillation, Distilling, tapped
 
     name = teaching.teacher
     teacher = context.original if name == ORIGINAL else context.teachers[name]

@@ -10,8 +10,7 @@ import flatbuffers
 import tflite
 
 from ..graph import Array, Tensor
-from ..ops.base import Refuse
-from .tflite_shapes import OF_BATCH_ONE
+from .base import Refuse
 
 
 def names(enum: type) -> dict[int, str]:
@@ -19,6 +18,7 @@ def names(enum: type) -> dict[int, str]:
     return {v: k for k, v in vars(enum).items() if isinstance(v, int)}
 
 
+OF_BATCH_ONE = "convert with batch_size=1 and every other size fixed: keras.Input(shape, batch_size=1)"
 OPTIONS = names(tflite.BuiltinOptions)
 
 

@@ -47,11 +47,11 @@ class Step(Taught):
         check_layers(graph, "layers", self.layers)
 
     def apply(self, graph: Graph, context: Context) -> Graph:
+        from ...compress.gates import close_gates, gate, l0, threshold
+        from ...compress.layers import weights_of
+        from ...compress.prune import keep_zeros, prune
+        from ...compress.share import keep_codebooks
         from ...train import to_module
-        from ..gates import close_gates, gate, l0, threshold
-        from ..layers import weights_of
-        from ..prune import keep_zeros, prune
-        from ..share import keep_codebooks
 
         module = to_module(graph)
         keep_codebooks(module)

@@ -19,15 +19,15 @@ class Step(Taught):
     """Two or more, by name or pattern."""
 
     def check(self, graph: Graph) -> None:
-        from ...quantize.simplify import simplify
-        from ..tie import tie
+        from ...compress.tie import tie
+        from ...floats.simplify import simplify
 
         check_layers(graph, "layers", self.layers)
         tie(simplify(graph), self.layers)
 
     def apply(self, graph: Graph, context: Context) -> Graph:
-        from ...quantize.simplify import simplify
-        from ..tie import tie
+        from ...compress.tie import tie
+        from ...floats.simplify import simplify
 
         module = module_of(tie(simplify(graph), self.layers))
         train(module, self, context, teaching=self.distil)

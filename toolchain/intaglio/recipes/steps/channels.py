@@ -13,7 +13,7 @@ from .base import Context, Parts
 from .training import Taught, label_loss, module_of, train
 
 if TYPE_CHECKING:
-    from ..importance import Importance
+    from ...compress.analyses.importance import Importance
 
 SAMPLES = 512
 """Of the training data that activations and gradients are looked at with."""
@@ -57,8 +57,8 @@ class Step(Taught):
         return self
 
     def check(self, graph: Graph) -> None:
-        from ..importance import l2
-        from ..prune_channels import choose_channels, layers_named
+        from ...compress.analyses.importance import l2
+        from ...compress.prune_channels import choose_channels, layers_named
 
         for pattern in self.ratio if isinstance(self.ratio, Mapping) else ():
             layers_named(graph, pattern)
@@ -72,7 +72,7 @@ class Step(Taught):
         choose_channels(graph, importance=l2, ranking=self.ranking, round_to=self.round_to, **self._wanted(graph))
 
     def apply(self, graph: Graph, context: Context) -> Graph:
-        from ..prune_channels import choose_channels, remove_channels
+        from ...compress.prune_channels import choose_channels, remove_channels
 
         first = self._first(graph)
         how = self._how(graph, context, first)
@@ -104,7 +104,7 @@ class Step(Taught):
 
     def _wanted(self, graph: Graph) -> dict[str, Any]:
         """How much is to go."""
-        from ..prune_channels import count_weights
+        from ...compress.prune_channels import count_weights
 
         if self.keep_macs is not None:
             return {"macs": int(self.keep_macs * graph.macs())}
@@ -113,7 +113,7 @@ class Step(Taught):
         return {"ratio": self.ratio}
 
     def _importance(self, name: str, graph: Graph, context: Context) -> Importance:
-        from .. import importance
+        from ...compress.analyses import importance
 
         if name == "batch-norm-scale":
             return importance.batch_norm_scale
@@ -126,7 +126,7 @@ class Step(Taught):
         return importance.taylor(x, y, context.loss or label_loss(graph))
 
     def _penalty(self, graph: Graph, first: str, groups: Any) -> Any:
-        from .. import slim
+        from ...compress import slim
 
         strength = STRENGTHS[first] if self.strength is None else self.strength
         if first == "growing":
