@@ -10,10 +10,10 @@ import numpy as np
 from common import SHARED, firmware, publish, table
 
 from intaglio import arrays, package, pipeline, runners
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.graph import Graph
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]

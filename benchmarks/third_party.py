@@ -18,12 +18,12 @@ from third_party_files import Model
 from intaglio import arrays, interpret, oracle, package, pipeline, runners
 from intaglio.emit.tflite import write
 from intaglio.errors import FitError, ModelError, UnsupportedError
+from intaglio.floats.run import run_float
 from intaglio.frontends import torch as torch_frontend
 from intaglio.graph import Graph, float_model
 from intaglio.profile import relative_error
 from intaglio.quantize.post_training import post_training
 from intaglio.summary import Summary, summarize
-from intaglio.train.float_run import run_float
 
 LIMIT = 1e-4
 """Relative error of a float model: the largest difference of an output by its largest value."""

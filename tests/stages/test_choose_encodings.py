@@ -70,9 +70,10 @@ def test_each_encoding_is_compared_by_the_bytes_in_flash():
     graph = chain(sparse(rng, 20, 80, 0.8, (-2, 1)) * of_each_4((20, 80), 2, rng))
     (layer,) = options(graph, M4)
     assert {o.encoding for o in layer.options} == {"", *names()}
-    for option in layer.options:
+    # Of several kernels for one encoding, the first is what a compilation takes.
+    for option in {o.encoding: o for o in reversed(layer.options)}.values():
         w = replace(graph.tensors["w0"], encoding=option.encoding)
-        files = pipeline.compile_graph(replace(graph, tensors={**graph.tensors, "w0": w}), "host")
+        files = pipeline.compile_graph(replace(graph, tensors={**graph.tensors, "w0": w}), "host", target=M4)
         assert Manifest.model_validate_json(files[FILE]).weight_bytes == option.flash_bytes
         assert {f"kernels/{k}.c" for k in option.kernels} <= files.keys()
 

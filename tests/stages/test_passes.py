@@ -13,9 +13,9 @@ from floats import same_graph
 import intaglio
 from intaglio import pipeline
 from intaglio.errors import IntaglioError
+from intaglio.floats.simplify import simplify
 from intaglio.ops.reshape import Reshape
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
 
 OTHERS = ("intaglio.cli", "intaglio.frontends", "intaglio.runners", "intaglio.ops")
 
@@ -44,7 +44,7 @@ PASSES = passes()
 
 
 def test_passes_are_found():
-    known = ("quantize.simplify.simplify", "lower.identities.remove_identities", "lower.outputs.own_outputs",
+    known = ("floats.simplify.simplify", "floats.identities.remove_identities", "lower.outputs.own_outputs",
              "lower.explicit_padding.explicit_padding", "compress.lossless.lossless", "plan.memory.plan")  # fmt: skip
     assert set(known) <= set(PASSES) and len(PASSES) >= 20
 

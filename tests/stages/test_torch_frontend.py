@@ -12,9 +12,9 @@ from torch_zoo import IMAGE, ZOO, Fn, channels_last, conv, model, sample, seq
 
 from intaglio import extras
 from intaglio.errors import DataError, ToolError, UnsupportedError
+from intaglio.floats.run import keeps_batch, run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import keeps_batch, run_float
 
 torch.set_num_threads(1)
 MOVED = {

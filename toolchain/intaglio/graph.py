@@ -202,6 +202,11 @@ def packed_size(values: int, bits: int) -> int:
     return -(-values * bits // 8)
 
 
+def layer_name(name: str) -> str:
+    """A node's name without the list of fused names that TensorFlow appends."""
+    return name.split(";")[0]
+
+
 def same_parts(a: Graph, b: Graph) -> bool:
     """Whether two graphs have equal nodes on the very same tensors, as where a pass has found nothing to do."""
 
@@ -222,7 +227,7 @@ def computes_in_float(graph: Graph) -> bool:
     return any(
         t is not None and t.dtype == "float32"
         for n in graph.nodes
-        if n.op.name not in ("quantize", "dequantize")
+        if not n.op.requantizes
         for t in (*graph.ins(n), *graph.outs(n))
     )
 
@@ -348,7 +353,7 @@ def _verify_stage(graph: Graph, node: Node, stage: Stage) -> None:
     here = f"node {node.name} ({node.op.name})"
     if stage == "float":
         return
-    if node.op.name not in ("quantize", "dequantize"):
+    if not node.op.requantizes:
         dtypes = {t.dtype for t in (*graph.ins(node), *graph.outs(node)) if t is not None}
         if "float32" in dtypes and len(dtypes) > 1:
             raise GraphError(here, f"its tensors are {', '.join(sorted(dtypes))}", "all float32, or none")

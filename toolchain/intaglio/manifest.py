@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from .errors import BuildError
-from .graph import DTYPES, DTypeName, Preference
+from .graph import DTYPES, DTypeName, Preference, Tensor
 
 FILE = "intaglio.json"
 C_TYPES: dict[str, str] = {
@@ -55,6 +55,18 @@ class Port(_Frozen):
     @property
     def ctype(self) -> str:
         return C_TYPES[self.dtype]
+
+
+def port_of(t: Tensor) -> Port:
+    """What intaglio.json says of an input or output."""
+    per_tensor = t.quant is not None and t.quant.per_tensor
+    return Port(
+        name=t.name,
+        shape=t.shape or (1,),
+        dtype=t.dtype,
+        scale=t.scale if per_tensor else None,
+        zero_point=t.zero_point if per_tensor else None,
+    )
 
 
 class Layer(_Frozen):

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from . import boards, graph_file, targets
 from .boards import Board
+from .dead_code import dead_code
 from .emit.c import emit
 from .errors import DataError, ModelError
+from .executable import require_executable
+from .floats.simplify import simplify
 from .graph import Graph, Preference, float_model, verify
-from .lower.dead_code import dead_code
-from .lower.executable import require_executable
 from .lower.fold_constants import fold_constants
 from .lower.outputs import own_outputs
 from .plan.memory import plan
-from .quantize.simplify import simplify
 from .select.select import select
 from .targets import Target
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import targets
-from .emit.c import layer_name
-from .graph import Graph, float_model
+from .graph import Graph, float_model, layer_name
 from .kernels import costs
 from .kernels.costs import CORE, counted_on
 from .pipeline import lower

@@ -16,8 +16,8 @@ import numpy as np
 from .. import assets
 from ..errors import GraphError
 from ..escape import for_c
-from ..graph import DTYPES, Array, Graph, Node, Tensor
-from ..manifest import C_TYPES, FILE, Layer, Manifest, Port
+from ..graph import DTYPES, Array, Graph, Node, Tensor, layer_name
+from ..manifest import C_TYPES, FILE, Layer, Manifest, port_of
 from ..ops.base import Arg, Buf, Call, Const, FieldValue, Null, Num, Scratch, Struct
 
 WIDTH = 112
@@ -341,23 +341,6 @@ def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sou
         peak=layer_name(graph.peak),
         layers=layers,
         sources=tuple(sources),
-    )
-
-
-def layer_name(name: str) -> str:
-    """A node's name without the list of fused names that TensorFlow appends."""
-    return name.split(";")[0]
-
-
-def port_of(t: Tensor) -> Port:
-    """What intaglio.json says of an input or output."""
-    per_tensor = t.quant is not None and t.quant.per_tensor
-    return Port(
-        name=t.name,
-        shape=t.shape or (1,),
-        dtype=t.dtype,
-        scale=t.scale if per_tensor else None,
-        zero_point=t.zero_point if per_tensor else None,
     )
 
 

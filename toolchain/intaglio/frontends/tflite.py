@@ -23,13 +23,14 @@ from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, packed
 from ..ops import by_tflite
 from ..ops.base import Op, Refuse
 from ..ops.packing import unpack_flat
+from ..ops.tflite_node import OF_BATCH_ONE
+from ..ops.tflite_node import TfliteNode as TfliteNode
+from ..ops.tflite_node import names as names_of
 from ..ops.unsupported import Unsupported, unsupported
 from .reading import MAX_NAME, model_bytes
 from .tflite_dilated import READS, fuse_dilated
 from .tflite_fold import OF_SHAPES, Folder
-from .tflite_node import TfliteNode as TfliteNode
-from .tflite_node import names as names_of
-from .tflite_shapes import OF_BATCH_ONE, fits, sizes, strange
+from .tflite_shapes import fits, sizes, strange
 from .tflite_sparse import densify
 from .tflite_state import StateReader, initial_values, text
 

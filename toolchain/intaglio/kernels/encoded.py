@@ -61,7 +61,10 @@ class Encoded(Kernel):
 def _layer(node: Node, graph: Graph) -> WeightedLayer | None:
     """Packed weights are unpacked faster than a row is kept: FULLY_CONNECTED uses them on the spot, whatever its
     rows."""
-    return node.op.layer(node, graph, by_channel=bool(graph.tensors[node.inputs[1]].encoding))
+    layer = node.op.layer
+    if layer is None:
+        return None
+    return layer.facts(node, graph, by_channel=bool(graph.tensors[node.inputs[1]].encoding))
 
 
 def _nonzeros(layer: WeightedLayer, rows: Array) -> tuple[Arg, Arg]:

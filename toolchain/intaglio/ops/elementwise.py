@@ -31,12 +31,13 @@ from .base import (
 from .fixed import wrap32
 from .float32 import float_problems, is_float, rounded
 from .integer import integer_problems, kernel
+from .links import Link, channels, each
 from .portable import Form, Runtime, lacking, looked_up
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 LOOPS = 4
 """Nested loops of a broadcast: ITG_BROADCAST_LOOPS in broadcast.h."""
@@ -52,6 +53,8 @@ class Unary(Op):
     In 8 bits the kernel looks it up: a table of 256 bytes is exact by construction, takes a load an element, and is
     smaller than the code of most of these functions. In 16 bits and in float32 the kernel is the operator's own.
     """
+
+    pointwise: ClassVar[bool] = True
 
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
         """The function on int64 `q`, quantized as x is; returns int64 numbers in the range of out's dtype."""
@@ -138,7 +141,22 @@ class Unary(Op):
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         return TfliteOp(self.tflite[0], node.inputs)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0])]
+
+    def bounds(
+        self, lows: Sequence[Array | None], highs: Sequence[Array | None], ins: Ins, outs: Outs
+    ) -> tuple[list[Array], list[Array]] | None:
+        """The extremes of the function over each element's range."""
+        table = self.values(np.arange(-128, 128, dtype=np.int64), need(ins[0]), outs[0]).astype(np.int8)
+        low, high = np.empty((256, 256), np.int8), np.empty((256, 256), np.int8)
+        for first in range(256):
+            low[first, first:] = np.minimum.accumulate(table[first:])
+            high[first, first:] = np.maximum.accumulate(table[first:])
+        at = arr(lows[0]).astype(np.int64) + 128, arr(highs[0]).astype(np.int64) + 128
+        return [low[at]], [high[at]]
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.of(need(ins[0]))]
 
 
@@ -197,6 +215,7 @@ class Binary(Op):
     """Two inputs, int8, int16 or float32, whose shapes broadcast as in NumPy; either may be a constant."""
 
     input_names: ClassVar[tuple[str, ...]] = ("a", "b")
+    pointwise: ClassVar[bool] = True
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         a, b = need(ins[0]), need(ins[1])
@@ -241,7 +260,10 @@ class Binary(Op):
         _expect(n, 2)
         return cls(), (0, 1)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0], k) for k, t in enumerate(ins) if channels(need(t)) == channels(outs[0])]
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         shape = outs[0].shape
         found: dict[int, Array] = {}
         for x in (need(t) for t in ins):
@@ -271,7 +293,12 @@ class Arithmetic(Binary):
 
     options: ClassVar[str] = ""
     trainable: ClassVar[tuple[int, ...]] = (0, 1)
+    fuses_activation: ClassVar[bool] = True
     activation: Activation = "none"
+
+    def learns(self, at: int, t: Tensor) -> bool:
+        # Not the scalars of a formula: a half, an epsilon.
+        return at in self.trainable and t.size > 1
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

@@ -14,8 +14,8 @@ from .layer_norm import norm_arguments
 from .normalization import Normalization
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Array, Graph, Node
+    from .channel_ties import ChannelTies
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class InstanceNorm(Normalization):
         norm = centred * (centred.square().mean(dim=dims, keepdim=True) + self.epsilon).rsqrt()
         return norm * scale + xs[2] if len(xs) > 2 and xs[2] is not None else norm * scale
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x = need(ins[0])
         numbers = ties.along(x, len(x.shape) - 1)
         for t in ins[1:]:

@@ -13,8 +13,8 @@ from .float32 import is_float
 from .normalization import Normalization
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Array, Graph, Node
+    from .channel_ties import ChannelTies
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class LayerNorm(Normalization):
         offset = xs[2] if len(xs) > 2 else None
         return F.layer_norm(xs[0], tuple(xs[1].shape), xs[1], offset, self.epsilon)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # The mean and the variance of a row need all of it.
         x = need(ins[0])
         if ties.axis(x) >= len(x.shape) - self.dims:

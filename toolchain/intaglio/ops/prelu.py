@@ -49,6 +49,9 @@ class PRelu(Binary):
         x, alpha, out = need(ins[0]), need(ins[1]), outs[0]
         return [_values(arr(xs[0]), arr(xs[1]), x, alpha, out, _factors(x, alpha, out))]
 
+    def reach(self, widths: Sequence[float], ins: Ins) -> float:
+        return widths[0] * max(widths[1], 1.0)
+
     def lower(self, node: Node, graph: Graph) -> Call:
         x, alpha = (need(t) for t in graph.ins(node))
         out = graph.outs(node)[0]

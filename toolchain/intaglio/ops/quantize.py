@@ -30,6 +30,7 @@ class Quantize(Unary):
 
     name: ClassVar[str] = "quantize"
     tflite: ClassVar[tuple[str, ...]] = ("QUANTIZE",)
+    requantizes: ClassVar[bool] = True
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         return [(need(ins[0]).shape, outs[0].dtype)]

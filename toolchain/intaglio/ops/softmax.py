@@ -4,16 +4,32 @@ int16 with the tables of softmax16.py."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array, Tensor
+from ..graph import Array, DTypeName, Quant, Tensor
 from . import softmax16
-from .base import Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need, over
+from .base import (
+    NARROWEST,
+    UNIT_INT16,
+    Buf,
+    Call,
+    Const,
+    Ins,
+    Op,
+    Outs,
+    Refuse,
+    Struct,
+    TfliteOp,
+    Types,
+    arr,
+    need,
+    over,
+)
 from .exponential import exp_negative, reciprocal, saturating_shift
 from .fixed import I32_MAX, accumulator_problem, clamp_to, doubling_high_mul, quantize_multiplier, rounding_shift
 from .float32 import float_problems, is_float, rounded
@@ -21,9 +37,9 @@ from .integer import integer_problems
 from .movement import tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 INTEGER_BITS = 5
 """The exponential takes Q5.26: numbers in [-32, 0]."""
@@ -44,6 +60,9 @@ class Softmax(Op):
 
     name: ClassVar[str] = "softmax"
     tflite: ClassVar[tuple[str, ...]] = ("SOFTMAX",)
+    output_quants: ClassVar[Mapping[DTypeName, Quant]] = {"int8": Quant((1 / 256,), (-128,)), "int16": UNIT_INT16}
+    narrowest_input: ClassVar[float] = NARROWEST
+    gives_probabilities: ClassVar[bool] = True
     beta: float = 1.0
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
@@ -133,7 +152,7 @@ class Softmax(Op):
     def forward(self, *xs: Any) -> Any:
         return (xs[0] * self.beta).softmax(dim=-1)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # A row is divided by a sum over all of it.
         x = need(ins[0])
         return ties.blocked(ins, outs) if ties.axis(x) == len(x.shape) - 1 else [ties.of(x)]

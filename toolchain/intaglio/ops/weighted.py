@@ -14,11 +14,11 @@ from .base import Buf, Call, Const, Ins, Null, Outs, Overlap, Struct, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, float_problems, is_float, rounded
 from .integer import kernel, reach, tensor_problem
-from .wide import reduced, requantize_wide, sum_problem
+from .wide import fifteen_bits, requantize_wide, sum_problem
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
 
 BIAS = {"int8": "int32", "int16": "int64"}
 """The dtype of a bias, by that of the activations (TFLite quantization specification)."""
@@ -84,7 +84,7 @@ class WeightedLayer:
         """Multipliers and shifts as arguments; for int16 activations the multipliers have 15 bits."""
         multiplier, shift = self.multiplier, self.shift
         if self.x.dtype == "int16":
-            multiplier, shift = reduced(multiplier, shift)
+            multiplier, shift = fifteen_bits(multiplier, shift)
         return Const("multiplier", multiplier), Const("shift", shift)
 
     def params(self, ctype: str) -> Struct:
@@ -182,7 +182,7 @@ def output_of(acc: Array, bias: Array | None, ins: Ins, out: Tensor, activation:
     multiplier, shift = channel_multipliers(need(ins[0]), need(ins[1]), out, acc.shape[-1])
     sums = total.astype(np.int64)
     if out.dtype == "int16":
-        y = requantize_wide(sums, *reduced(multiplier, shift))
+        y = requantize_wide(sums, *fifteen_bits(multiplier, shift))
     else:
         y = requantize(sums, multiplier, shift) + out.zero_point
     return clamp_to(y, *activation_range(activation, out), out.dtype)
@@ -193,7 +193,7 @@ def macs_of(weights: Tensor, positions: int) -> int:
     return math.prod(weights.shape) * positions
 
 
-def weighted_channels(ins: Ins, outs: Outs, axis: int, made: Array, ties: Channels) -> list[Array]:
+def weighted_channels(ins: Ins, outs: Outs, axis: int, made: Array, ties: ChannelTies) -> list[Array]:
     """The channels `made` by weights along their `axis`: those of the bias, and of the output along its last axis."""
     ties.cut(need(ins[1]), axis, made, "makes")
     ties.cut(ins[2] if len(ins) > 2 else None, 0, made)

@@ -16,6 +16,7 @@ from .base import Refuse
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
+NO_PADS: Pads = (0, 0, 0, 0)
 MAX_SIDE = 1 << 16
 MAX_PADDED = 1 << 24
 """Pixels of a padded input: what a damaged padding or dilation could ask the reference to allocate."""
@@ -42,6 +43,10 @@ def out_hw(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads) -> 
     if h < 1 or w < 1:
         raise GraphError("window", f"a {kernel} window, dilated {dilation}, does not fit {hw} padded by {pads}")
     return h, w
+
+
+def added(a: Pads, b: Pads) -> Pads:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])
 
 
 def same_pads(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
@@ -96,6 +101,21 @@ def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads, fi
     windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))
     windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
     return np.asarray(windows.transpose(0, 1, 2, 4, 5, 3))
+
+
+def alike_everywhere(values: Array, kernel: Pair, op: Any, fill: float) -> Array:
+    """bool [c]: whether all windows of a convolution see the same of a channel of `values` [n][h][w][c]."""
+    windows = patches(values, kernel, op.stride, op.dilation, op.pads, fill)
+    return np.asarray((windows == windows[:, :1, :1]).all(axis=(0, 1, 2, 3, 4)))
+
+
+def rows_of(windows: Array, most: int) -> Array:
+    """Windows [n][h][w][kh][kw][c] -> float64 [rows][kh * kw][c]: of many rows about `most`, evenly spread."""
+    n, h, w, kh, kw, c = windows.shape
+    # Picked from the view: a copy of all windows may not fit memory.
+    at = np.arange(0, n * h * w, -(-n * h * w // most))
+    rows = windows[at // (h * w), at // w % h, at % w].reshape(len(at), kh * kw, c)
+    return np.asarray(rows.astype(np.float64))
 
 
 def torch_nchw(x: Any, pads: Pads, fill: float = 0.0) -> Any:

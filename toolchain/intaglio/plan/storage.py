@@ -11,9 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ..graph import DTYPES, Graph, Node, Place, fresh
-from ..ops.assign_variable import AssignVariable
 from ..ops.base import Overlap, Scratch
-from ..ops.read_variable import ReadVariable
 
 WORD = 4
 """Bytes. A word-sized load of int8 data is what fast kernels do: buffers of as many bytes or more start on a word."""
@@ -124,12 +122,12 @@ def _shared(graph: Graph, lagging: Collection[int]) -> tuple[list[Group], Graph,
     found = _alone(graph)
     assigned: dict[str, list[int]] = {}
     for i, node in enumerate(graph.nodes):
-        if isinstance(node.op, AssignVariable):
+        if node.op.state == "assigns":
             assigned.setdefault(node.inputs[1], []).append(i)
     nodes: list[Node] = []
     could: list[int] = []
     for i, node in enumerate(graph.nodes):
-        if node.op.is_view or isinstance(node.op, ReadVariable):
+        if node.op.is_view or node.op.state == "reads":
             source, out = graph.tensors[node.inputs[0]], graph.outs(node)[0]
             if source.is_const or not _can_alias(node, i, found, assigned):
                 nodes.append(node)
@@ -137,7 +135,7 @@ def _shared(graph: Graph, lagging: Collection[int]) -> tuple[list[Group], Graph,
             _join(found, source.name, out.name)
             nodes.append(replace(node, calls=()))
             continue
-        if isinstance(node.op, AssignVariable) and found.get(node.inputs[0]) is found[node.inputs[1]]:
+        if node.op.state == "assigns" and found.get(node.inputs[0]) is found[node.inputs[1]]:
             nodes.append(replace(node, calls=()))  # the state is assigned to itself
             continue
         overlaps = _possible(node, i, found)

@@ -24,7 +24,7 @@ from ..kernels import costs
 from ..kernels.base import Kernel
 from ..kernels.costs import CORE, cost
 from ..kernels.encodings import encode, encoding_of, matrix, names
-from ..ops.base import Const, arr
+from ..ops.base import Buf, Call, Const, arr
 from ..plan.arena import alive, lower_bound
 from ..plan.memory import overlapping
 from ..plan.storage import groups
@@ -174,7 +174,7 @@ def _needed(graph: Graph, lagging: frozenset[int]) -> list[int]:
 def _is_weights(graph: Graph, t: Tensor) -> bool:
     """Whether a tensor is int8 weights and nothing else."""
     users = graph.consumers(t.name)
-    alone = all(n.op.input_names[1:2] == ("weights",) and _places(n, t) == [1] for n in users)
+    alone = all(n.op.weighted and _places(n, t) == [1] for n in users)
     return t.is_const and t.dtype == "int8" and bool(users) and alone and t.name not in graph.outputs
 
 
@@ -212,7 +212,7 @@ def _option(
     """None where nobody has measured the kernel."""
     calls = [(n, call) for n in stored.nodes for call in kernel.calls(n, stored, target)]
     arrays = {a.data.tobytes() for _, c in calls for a in c.args if isinstance(a, Const) and a.weights}
-    flash = sum(map(len, arrays)) if arrays else first.nbytes
+    flash = (sum(map(len, arrays)) if arrays else first.nbytes) - sum(_replaced(n, c, stored) for n, c in calls)
     ram = max(0, *(sum(s.nbytes for s in c.scratches) - room[first_output(n)][not c.overlaps] for n, c in calls))
     stems = frozenset(c.kernel for _, c in calls)
     each = costs(target.name)
@@ -221,6 +221,12 @@ def _option(
     rows = matrix(arr(first.data))
     instructions = sum(cost(c, rows, each[c.kernel]).instructions for _, c in calls)
     return Option(name, flash, ram, round(instructions), stems, kernel)
+
+
+def _replaced(node: Node, call: Call, graph: Graph) -> int:
+    """Bytes of the bias, where the call has put it into its own constants: they would be stored anyway."""
+    passed = {a.tensor for a in call.args if isinstance(a, Buf)}
+    return sum(graph.tensors[name].nbytes for name in node.inputs[2:] if name and name not in passed)
 
 
 def _independent(layers: Sequence[Layer]) -> list[list[int]]:

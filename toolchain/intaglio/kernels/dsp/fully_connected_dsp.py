@@ -31,8 +31,8 @@ class FullyConnectedDsp(Kernel):
     costs: ClassVar[Mapping[str, Mapping[str, float]]] = {STEM: {"code": 624, "row": 52.0, "weight": 1.44}}
 
     def fits(self, node: Node, graph: Graph, target: Target) -> bool:
-        layer = None if stored_encoding(node, graph) else node.op.layer(node, graph)
-        if layer is None or layer.stem != "fully_connected" or layer.x.dtype != "int8" or layer.weights.data is None:
+        layer = _facts(node, graph)
+        if layer is None or (layer.stem, layer.x.dtype) != ("fully_connected", "int8") or layer.weights.data is None:
             return False
         first, second = _pairs(layer.weights.data)
         # 256 * A + B has to fit 16 bits.
@@ -40,7 +40,7 @@ class FullyConnectedDsp(Kernel):
         return fits_a_half and int(np.abs(first.astype(np.int64)).sum(axis=1).max()) * 128 < LIMIT
 
     def calls(self, node: Node, graph: Graph, target: Target) -> tuple[Call, ...]:
-        layer = node.op.layer(node, graph)
+        layer = _facts(node, graph)
         assert layer is not None
         sizes = dict(layer.sizes)
         low, high = layer.bounds
@@ -66,6 +66,12 @@ def packed(weights: Array) -> Array:
     halves = halves.reshape(*halves.shape[:2], -1, 4).astype(np.uint32)
     words = halves[..., :2] | halves[..., 2:] << np.uint32(16)
     return np.ascontiguousarray(words.transpose(0, 2, 3, 1)).astype(np.uint32)
+
+
+def _facts(node: Node, graph: Graph) -> WeightedLayer | None:
+    """None for what has no weights, or has them in an encoding."""
+    layer = None if stored_encoding(node, graph) else node.op.layer
+    return None if layer is None else layer.facts(node, graph)
 
 
 def _pairs(weights: Array) -> tuple[Array, Array]:

@@ -69,7 +69,7 @@ def encoding_of(weights: Tensor) -> str:
 
 def stored_encoding(node: Node, graph: Graph) -> str:
     """The encoding of a node's weights: "" where they lie in flash as they are, and for a node without weights."""
-    weights = graph.ins(node)[1] if node.op.input_names[1:2] == ("weights",) else None
+    weights = graph.ins(node)[1] if node.op.weighted else None
     return "" if weights is None or weights.dtype != "int8" else encoding_of(weights)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...compress.nonzeros import WINDOW, write_bits
+from ...codecs.nonzeros import WINDOW, write_bits
 from ...graph import Array
 from . import Encoded, stored
 

@@ -1,8 +1,8 @@
-"""The zeros before each nonzero and its value in Huffman codes: compress/huffman.py, huffman.h."""
+"""The zeros before each nonzero and its value in Huffman codes: codecs/huffman.py, huffman.h."""
 
 from __future__ import annotations
 
-from ...compress import huffman
+from ...codecs import huffman
 from ...graph import Array
 from . import Encoded, stored
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...compress.nonzeros import split
+from ...codecs.nonzeros import split
 from ...graph import Array
 from . import Encoded, stored
 

@@ -1,8 +1,8 @@
-"""The zeros before each nonzero and its value in tANS codes: compress/tans.py, tans.h."""
+"""The zeros before each nonzero and its value in tANS codes: codecs/tans.py, tans.h."""
 
 from __future__ import annotations
 
-from ...compress import tans
+from ...codecs import tans
 from ...graph import Array
 from . import Encoded, stored
 
