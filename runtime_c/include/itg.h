@@ -6,6 +6,7 @@
  *
  *     ITG_ARENA_SECTION    ".dtcm"   the section of every model's arena; KWS_ARENA_SECTION is for kws alone
  *     ITG_WEIGHTS_SECTION  ".ospi"   the section of every model's constants; KWS_WEIGHTS_SECTION is for kws alone
+ *     ITG_KERNEL_SECTION   ".itcm"   the section of the kernels' code
  *     KWS_ARENA            shared    kws has no arena but works in your object `union shared shared`, of which a
  *                                    `union kws_arena` is a member; so models that run in turn share memory
  *     KWS_RUN_IN                     kws has no arena but takes it as an argument: kws_run_in(arena, in, out)
@@ -51,14 +52,20 @@
 #endif
 #endif
 
+#ifdef ITG_KERNEL_SECTION
+#define ITG_KERNEL_PLACE ITG_SECTION(ITG_KERNEL_SECTION)
+#else
+#define ITG_KERNEL_PLACE
+#endif
+
 /* In front of a kernel: of several definitions of one name the linker takes any, for they are equal. */
 #ifndef ITG_KERNEL
 #if defined(__ICCARM__)
-#define ITG_KERNEL __weak
+#define ITG_KERNEL ITG_KERNEL_PLACE __weak
 #elif defined(__GNUC__) || defined(__clang__)
-#define ITG_KERNEL __attribute__((weak))
+#define ITG_KERNEL ITG_KERNEL_PLACE __attribute__((weak))
 #else
-#define ITG_KERNEL /* then a program may have each kernel's file once only */
+#define ITG_KERNEL ITG_KERNEL_PLACE /* then a program may have each kernel's file once only */
 #endif
 #endif
 

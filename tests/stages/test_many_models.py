@@ -396,11 +396,15 @@ def test_sections(tmp_path, compiler):
     graphs = [tiny_models.image(), tiny_models.streaming(), tiny_models.movement()]
     uses = [Use(written_to(tmp_path, g)) for g in graphs]
     flags = [
-        '-DITG_ARENA_SECTION=".bss.fast"', '-DIMAGE_ARENA_SECTION=".noinit.slow"', '-DITG_WEIGHTS_SECTION=".weights"',
+        '-DITG_KERNEL_SECTION=".fast_code"', '-DITG_ARENA_SECTION=".bss.fast"',
+        '-DIMAGE_ARENA_SECTION=".noinit.slow"', '-DITG_WEIGHTS_SECTION=".weights"',
     ]  # fmt: skip
     elf = built(tmp_path, HOST[compiler], uses, flags)
     compared(tmp_path, graphs, [str(elf)])
     table = symbols(elf)
+    code, code_size = section(elf, ".fast_code")
+    kernels = [at for n, (at, _) in table.items() if re.search(r"itg_\w+_[0-9a-f]{8}$", n)]
+    assert len(kernels) > 5 and all(code <= at < code + code_size for at in kernels)
     weights, size = section(elf, ".weights")
     held = {n for n, (at, _) in table.items() if weights <= at < weights + size and "image_" in n}
     assert len(held) >= 10 and not {n for n in held if n.endswith("_params")}

@@ -76,7 +76,12 @@ def weighted_call(
         multiplier, shift = reduced(multiplier, shift)
     file, function = kernel(stem, x)
     params = Struct(f"{function}_params", (*sizes, *step, *offsets, ("out_min", low), ("out_max", high)))
-    factors = (Const("multiplier", multiplier), Const("shift", shift))
+    each = "each output channel" if len(multiplier) > 1 else "all output channels"
+    factor = "multiplier * 2^(shift - 31)" if x.dtype == "int8" else "multiplier / 2^shift"
+    factors = (
+        Const("multiplier", multiplier, f"multiplier of {each}: a sum times {factor} is in steps of the output"),
+        Const("shift", shift, f"shift of {each}, beside the multiplier"),
+    )
     name = encoding_of(w)
     if not name or w.data is None:
         return Call(file, function, (Buf(x.name), Buf(w.name), bias, *factors, Buf(out.name), params))
