@@ -30,7 +30,7 @@
 
 /* In front of an object: it starts at a multiple of n bytes. */
 #ifndef ITG_ALIGN
-#if defined(__ICCARM__)
+#if defined(__IAR_SYSTEMS_ICC__)
 #define ITG_ALIGN(n) ITG_PRAGMA(data_alignment = n)
 #elif defined(__GNUC__) || defined(__clang__) /* Arm Compiler 6 as well */
 #define ITG_ALIGN(n) __attribute__((aligned(n)))
@@ -45,7 +45,7 @@
 
 /* In front of an object: it lies in a section, e.g. ".dtcm". */
 #ifndef ITG_SECTION
-#if defined(__ICCARM__)
+#if defined(__IAR_SYSTEMS_ICC__)
 #define ITG_SECTION(name) ITG_PRAGMA(location = name)
 #elif defined(__GNUC__) || defined(__clang__)
 #define ITG_SECTION(name) __attribute__((section(name)))
@@ -60,7 +60,7 @@
 
 /* In front of a kernel: of several definitions of one name the linker takes any, for they are equal. */
 #ifndef ITG_KERNEL
-#if defined(__ICCARM__)
+#if defined(__IAR_SYSTEMS_ICC__)
 #define ITG_KERNEL ITG_KERNEL_PLACE __weak
 #elif defined(__GNUC__) || defined(__clang__)
 #define ITG_KERNEL ITG_KERNEL_PLACE __attribute__((weak))

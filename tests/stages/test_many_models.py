@@ -523,7 +523,7 @@ def test_iar_and_compilers_that_are_not_known():
         "align": "__attribute__((aligned(4)))", "section": '__attribute__((section(".fast")))',
         "kernel": "__attribute__((weak))",
     }  # fmt: skip
-    iar = expansions(["-D__ICCARM__", "-U__GNUC__"])
+    iar = expansions(["-D__IAR_SYSTEMS_ICC__", "-U__GNUC__"])
     assert iar["kernel"] == "__weak"
     assert re.sub(r"#pragma |_Pragma\(|[ )\\\"]", "", iar["align"]) == "data_alignment=4"
     assert re.sub(r"#pragma |_Pragma\(|[ )\\\"]", "", iar["section"]) == "location=.fast"

@@ -19,7 +19,7 @@ from ..ops.base import Const
 from .header import header
 from .kernels import written
 from .source import Source, constant_names, values
-from .stamp import of_runtime
+from .stamp import model_hash, of_runtime
 from .text import layer_name as layer_name
 
 C_HEADERS = {
@@ -44,8 +44,9 @@ def emit(graph: Graph, board: str, kernel_folders: Sequence[str] = ("c",)) -> di
     if graph.name.startswith("itg") or graph.name in C_HEADERS | {Path(name).stem for name in kernels}:
         # softmax.tflite, stdint.tflite: files, guards and objects must not meet those of the kernel or of C.
         graph = replace(graph, name=f"{graph.name}_model")
-    text = Source(graph)
-    files = {f"{graph.name}.h": header(graph), f"{graph.name}.c": text.source(), "itg.h": _itg_h()}
+    digits = model_hash(graph)
+    text = Source(graph, digits)
+    files = {f"{graph.name}.h": header(graph, digits), f"{graph.name}.c": text.source(), "itg.h": _itg_h()}
     files |= {f"kernels/{name}": body for name, body in written(_texts(kernels)).items()}
     files[FILE] = manifest(graph, board, text.lines, [n for n in sorted(files) if n.endswith(".c")]).to_json()
     return {name: body.encode() for name, body in sorted(files.items())}

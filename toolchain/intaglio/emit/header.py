@@ -5,15 +5,16 @@ from __future__ import annotations
 from ..graph import DTYPES, Graph, Tensor
 from ..manifest import C_TYPES
 from . import arena
-from .stamp import model_hash, of_model
+from .stamp import of_model
 from .text import comment, dims, paragraph, real
 
 
-def header(graph: Graph) -> str:
-    """The text of MODEL.h. It includes nothing else of intaglio, so headers of several releases meet in one file."""
+def header(graph: Graph, digits: str) -> str:
+    """The text of MODEL.h, for a graph with the hash `digits`. It includes nothing else of intaglio, so headers of
+    several releases meet in one file."""
     name, big = graph.name, graph.name.upper()
     lines = [
-        *of_model(graph, f" {graph.macs():,} multiply-accumulates an inference."),
+        *of_model(name, digits, f" {graph.macs():,} multiply-accumulates an inference."),
         *paragraph(
             f"What belongs to this model begins with {name}_ or {big}_; what belongs to intaglio with itg_ or ITG_."
         ),
@@ -26,6 +27,7 @@ def header(graph: Graph) -> str:
         "#include ITG_CONFIG",
         "#endif",
         "",
+        f'#define {big}_HASH "{digits}"',
         *_sizes(graph),
         "",
         "#ifdef __cplusplus",
@@ -49,7 +51,6 @@ def _sizes(graph: Graph) -> list[str]:
     inputs, outputs = _ports(graph)
     state = sum(t.nbytes for t in graph.states())
     lines = [
-        f'#define {big}_HASH "{model_hash(graph)}"',
         f"#define {big}_ARENA_BYTES {graph.arena_bytes} /* working memory, state included */",
         f"#define {big}_STATE_BYTES {state} /* of those, kept from one inference to the next */",
         f"#define {big}_INPUT_BYTES {sum(t.nbytes for t in inputs)}",

@@ -18,8 +18,9 @@ from .text import array, comment, dims, integer, listed, paragraph, real, wrap
 class Source:
     """MODEL.c while it is written. `lines` maps a node's number to the first and last line of its calls."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, digits: str) -> None:
         self.graph = graph
+        self.hash = digits
         self.big = graph.name.upper()
         self.flash = f"{self.big}_FLASH"
         self.lines: dict[int, tuple[int, int]] = {}
@@ -41,7 +42,7 @@ class Source:
         system = ["#include <stddef.h>"] * any(isinstance(v, Null) for v in arguments)
         system += ["#include <string.h>"] * bool(graph.states())
         head = [
-            *of_model(graph),
+            *of_model(graph.name, self.hash),
             '#include "itg.h"',
             f'#include "{graph.name}.h"',
             *sorted({f'#include "kernels/{c.kernel}.h"' for n in graph.nodes for c in n.calls}),
