@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "kernels": {"assets", "codecs", "ops", "sources", "targets"},
     "plan": {"ops"},
     "select": {"kernels", "ops", "plan", "targets"},
-    "emit": {"assets", "escape", "lower", "manifest", "ops"},
+    "emit": {"assets", "escape", "extras", "lower", "manifest", "ops"},
     # Boards: what builds, runs and measures.
     "boards": {"assets", "targets"},
     "build": {"assets", "boards", "manifest", "stack", "targets", "tools"},
