@@ -15,7 +15,7 @@ from .graph import Array, Graph
 from .manifest import Port
 
 PORTION = 250
-"""Inferences of one run of the firmware: enough for starting it not to matter, few enough to show progress."""
+"""Inferences that share a time-out, and after which progress is shown."""
 
 Progress = Callable[[int], None]
 
@@ -77,13 +77,11 @@ def classes_of(name: str, outputs: Sequence[Port], state_bytes: int) -> int:
 def on_board(firmware: Firmware, inputs: Sequence[Array], labels: Array, timeout: float, each: Progress) -> Accuracy:
     """Run a firmware on all inputs ([n, ...], of the model's dtypes), `timeout` seconds a portion at most.
 
-    Raises what runners.run raises.
+    Raises what runners.open and Session.run raise.
     """
-
-    def run(portion: Sequence[Array]) -> Array:
-        return runners.run(firmware, portion, timeout=timeout).outputs[0]
-
-    return count(f"on {firmware.board.name}", _portions(run, inputs, each), labels)
+    with runners.open(firmware, timeout=timeout) as session:
+        outputs = _portions(lambda portion: session.run(portion)[0], inputs, each)
+    return count(f"on {firmware.board.name}", outputs, labels)
 
 
 def of_floats(graph: Graph, inputs: Sequence[Array], labels: Array, each: Progress) -> Accuracy:

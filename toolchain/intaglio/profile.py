@@ -185,9 +185,8 @@ def profile(
     Raises what runners.run raises, and DataError for a reference of the wrong size.
     """
     manifest, sizes = firmware.manifest, firmware.sizes
-    count = firmware.board.runner.kind != "host"
     compared = reference_outputs is not None
-    result = runners.run(firmware, inputs, timeout=timeout, count=count, qemu_args=qemu_args)
+    result = runners.run(firmware, inputs, timeout=timeout, count=True, qemu_args=qemu_args)
     total = result.instructions[result.layers_of] if result.instructions else None
     layers = tuple(
         LayerCost(layer.name, layer.op, layer.macs, _layer_count(result.layers, index), None)

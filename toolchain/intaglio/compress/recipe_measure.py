@@ -111,10 +111,13 @@ def _integers(graph: Graph, inputs: Sequence[Array], each: Callable[[int], None]
     """The first output's bytes: of the C on this computer, or of the NumPy reference where there is no compiler."""
     found = []
     try:
-        with package.prepared(None, boards.load("host"), graph) as firmware:
+        with (
+            package.prepared(None, boards.load("host"), graph) as firmware,
+            runners.open(firmware, timeout=TIMEOUT) as session,
+        ):
             for start in range(0, len(inputs[0]), accuracy.PORTION):
                 portion = [x[start : start + accuracy.PORTION] for x in inputs]
-                found.append(runners.run(firmware, portion, timeout=TIMEOUT).outputs[0])
+                found.append(session.run(portion)[0])
                 each(start + len(portion[0]))
     except ToolError:
         found = [interpret.run(graph, list(inputs))[0]]
