@@ -11,8 +11,7 @@ from floats import same_graph
 from torch import nn
 
 import intaglio
-from intaglio import boards, graph_file
-from intaglio.compress import recipe_measure
+from intaglio import boards, graph_file, judge
 from intaglio.compress.prune import sparsity_of
 from intaglio.emit import tflite as writer
 from intaglio.errors import DataError, OutputError, RecipeError, ToolError, UnsupportedError
@@ -32,14 +31,14 @@ def elsewhere(tmp_path, monkeypatch):
     """In a folder of its own, and nothing is linked for the M4: what is built runs on this computer."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
-    real = recipe_measure.package.prepared
+    real = judge.package.prepared
 
-    def prepared(path, board, graph):
+    def prepared(path, board, *given, **options):
         if board.name != "host":
             raise ToolError("arm-none-eabi-gcc", "is not asked")
-        return real(path, board, graph)
+        return real(path, board, *given, **options)
 
-    monkeypatch.setattr(recipe_measure.package, "prepared", prepared)
+    monkeypatch.setattr(judge.package, "prepared", prepared)
 
 
 def with_norms() -> Graph:

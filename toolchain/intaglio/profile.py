@@ -14,7 +14,7 @@ from rich.table import Table
 
 from . import runners
 from .build import Firmware
-from .errors import DataError
+from .errors import DataError, RunError
 from .graph import Array
 from .runners.base import RunResult
 from .runners.count import plugin
@@ -22,6 +22,11 @@ from .runners.count import plugin
 __all__ = ["Latency", "LayerCost", "Memory", "Report", "plugin", "profile"]
 
 
+RANDOM_INPUTS = 4
+"""Inferences where nobody gives inputs."""
+TOLERANCE = 1e-2
+"""Relative error beyond which a float32 model is wrong, not rounded: rounding gives about 1e-6. In a model that is
+quantized in part, a rounding may move an integer by one."""
 SELECT = "options such as --keep-float select layers by name, or by a pattern: 'name*'"
 
 
@@ -93,6 +98,12 @@ class Report:
             "layers": [_plain(layer) for layer in self.layers],
             "elf": self.elf,
         }
+
+    def require_close(self) -> None:
+        """Raises RunError for a float32 model that is wrong and not rounded."""
+        if self.relative_error is not None and self.relative_error > TOLERANCE:
+            found = f"differs from the reference by {self.relative_error:.2g} of its largest output"
+            raise RunError(f"{self.model} on {self.board}", found, f"up to {TOLERANCE}")
 
     def table(self, console: Console) -> None:
         """Print a row for each layer, the totals and the memory."""

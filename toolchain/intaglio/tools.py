@@ -58,6 +58,15 @@ def install_line(program: str) -> str:
     return f"sudo apt-get install {APT.get(program, program)}"
 
 
+def identity(program: str) -> str:
+    """What tells one version of a program from another without starting it; "" where it is missing."""
+    path = shutil.which(program)
+    if path is None:
+        return ""
+    at = os.path.realpath(path)
+    return f"{at} {os.stat(at).st_size} {os.stat(at).st_mtime_ns}"
+
+
 def start(
     command: Sequence[str | Path], *, cwd: Path | None = None, file_bytes: int | None = None
 ) -> subprocess.Popen[bytes]:
