@@ -13,9 +13,10 @@ from rich.console import Console
 
 from intaglio import boards, profile, stored_weights
 from intaglio.columns import COMPUTED, ESTIMATED, Column, cells, nested, ratio, to_json
-from intaglio.compress import recipe, recipe_report
-from intaglio.compress.recipe_measure import Measured
 from intaglio.profile import Latency, LayerCost, Memory, Report
+from intaglio.recipes import recipe
+from intaglio.recipes import report as recipe_report
+from intaglio.recipes.measure import Measured
 from intaglio.runners import RunResult
 from intaglio.stored_weights import StoredWeights, Way
 

@@ -15,10 +15,10 @@ import pytest
 
 import intaglio
 from intaglio import arrays, interpret, package, train
-from intaglio.compress import recipe
-from intaglio.compress.steps import kinds
 from intaglio.extras import CPU_INDEX, INSTALL, TORCH
 from intaglio.manifest import Manifest
+from intaglio.recipes import recipe
+from intaglio.recipes.steps import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

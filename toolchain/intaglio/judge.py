@@ -129,8 +129,8 @@ def float_outputs(graph: Graph, inputs: Sequence[Array], each: Callable[[int], N
         inputs: float32 [n, *shape].
         each: told how many samples are done.
     """
-    from .quantize.simplify import simplify
-    from .train.float_run import keeps_batch, run_float
+    from .floats.run import keeps_batch, run_float
+    from .floats.simplify import simplify
 
     graph, n = simplify(graph), len(inputs[0])
     size = PORTION if keeps_batch(graph) else 1

@@ -16,8 +16,8 @@ import numpy as np
 from .. import assets
 from ..errors import GraphError
 from ..escape import for_c
-from ..graph import DTYPES, Array, Graph, Node, Tensor
-from ..manifest import C_TYPES, FILE, Layer, Manifest, Port
+from ..graph import DTYPES, Array, Graph, Node, Tensor, layer_name
+from ..manifest import C_TYPES, FILE, Layer, Manifest, port_of
 from ..ops.base import Arg, Buf, Call, Const, FieldValue, Null, Num, Scratch, Struct
 
 WIDTH = 112
@@ -29,47 +29,25 @@ C_HEADERS = {
 """Headers of C libraries: with -I. a model's own header of such a name would be found instead."""
 
 
-def emit(graph: Graph, board: str, kernel_folders: Sequence[str] = ("c",)) -> dict[str, bytes]:
+def emit(graph: Graph, board: str) -> dict[str, bytes]:
     """The files of the folder, by relative path.
 
     Args:
         graph: a planned graph.
         board: recorded in intaglio.json.
-        kernel_folders: folders of runtime_c/kernels, the preferred first; the portable `c` comes last by itself.
     """
     if graph.arena_bytes is None:
         raise GraphError(graph.name, "is not planned")
-    kernels = kernel_files(sorted({c.kernel for n in graph.nodes for c in n.calls}), kernel_folders)
+    kernels = {name: path for n in graph.nodes for c in n.calls for name, path in c.files.items()}
     if graph.name.startswith("itg") or graph.name in C_HEADERS | {Path(name).stem for name in kernels}:
         # softmax.tflite, stdint.tflite: files, guards and objects must not meet those of the kernel or of C.
         graph = replace(graph, name=f"{graph.name}_model")
     text = _Source(graph)
     files = {f"{graph.name}.h": header(graph), f"{graph.name}.c": text.source()}
     files["itg.h"] = _itg_h()
-    files |= {f"kernels/{name}": path.read_text() for name, path in kernels.items()}
+    files |= {f"kernels/{name}": path.read_text() for name, path in sorted(kernels.items())}
     files[FILE] = manifest(graph, board, text.lines, [n for n in sorted(files) if n.endswith(".c")]).to_json()
     return {name: body.encode() for name, body in sorted(files.items())}
-
-
-def kernel_files(stems: Sequence[str], folders: Sequence[str]) -> dict[str, Path]:
-    """The kernel sources and every header they include, each from the first folder that has it."""
-    root = assets.root() / "runtime_c" / "kernels"
-    search = [root / f for f in dict.fromkeys((*folders, "c"))]
-    found: dict[str, Path] = {}
-    queue = [f"{stem}{ext}" for stem in stems for ext in (".c", ".h")]
-    while queue:
-        name = queue.pop()
-        path = next((d / name for d in search if (d / name).is_file()), None)
-        if name in found:
-            continue
-        if path is None:
-            raise GraphError(f"kernel {name}", f"is in none of {', '.join(d.name for d in search)}")
-        found[name] = path
-        headers = [n for n in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M) if n != "itg.h"]
-        # A source that includes another kernel's header calls that kernel; a header only takes its types.
-        sources = [f"{n.removesuffix('.h')}.c" for n in headers] if name.endswith(".c") else []
-        queue += headers + [n for n in sources if any((d / n).is_file() for d in search)]
-    return dict(sorted(found.items()))
 
 
 # ---- the header -------------------------------------------------------------------------------------------------
@@ -363,23 +341,6 @@ def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sou
         peak=layer_name(graph.peak),
         layers=layers,
         sources=tuple(sources),
-    )
-
-
-def layer_name(name: str) -> str:
-    """A node's name without the list of fused names that TensorFlow appends."""
-    return name.split(";")[0]
-
-
-def port_of(t: Tensor) -> Port:
-    """What intaglio.json says of an input or output."""
-    per_tensor = t.quant is not None and t.quant.per_tensor
-    return Port(
-        name=t.name,
-        shape=t.shape or (1,),
-        dtype=t.dtype,
-        scale=t.scale if per_tensor else None,
-        zero_point=t.zero_point if per_tensor else None,
     )
 
 

@@ -6,7 +6,7 @@ from ..manifest import Manifest
 
 
 def glue(manifest: Manifest) -> str:
-    """itg_app.h: buffers for one inference and the model's names, for runtime_c/port/app.c."""
+    """itg_app.h: buffers for one inference and the model's names, for runtime_c/app/app.c."""
     lines = [f'#include "{manifest.model}.h"', ""]
     names: list[str] = []
     for kind, ports in (("input", manifest.inputs), ("output", manifest.outputs)):

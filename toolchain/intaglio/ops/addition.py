@@ -48,6 +48,14 @@ class Addition(Arithmetic):
         y = requantize(left + self.sign * right, *fy) + out.zero_point
         return [clamp_to(y, *activation_range(self.activation, out), out.dtype)]
 
+    def bounds(
+        self, lows: Sequence[Array | None], highs: Sequence[Array | None], ins: Ins, outs: Outs
+    ) -> tuple[list[Array], list[Array]] | None:
+        if any(x is None for x in lows):
+            return None
+        a, b = (lows[1], highs[1]) if self.sign > 0 else (highs[1], lows[1])
+        return self.reference([lows[0], a], ins, outs), self.reference([highs[0], b], ins, outs)
+
     def lower(self, node: Node, graph: Graph) -> Call:
         a, b = (need(t) for t in graph.ins(node))
         out = graph.outs(node)[0]

@@ -45,6 +45,18 @@ class Mul(Arithmetic):
         x, y = (arr(v).astype(np.int64) for v in xs)
         return [self._products(x, y, a, b, out, _factor(a, b, out))]
 
+    def bounds(
+        self, lows: Sequence[Array | None], highs: Sequence[Array | None], ins: Ins, outs: Outs
+    ) -> tuple[list[Array], list[Array]] | None:
+        if any(x is None for x in lows):
+            return None
+        # A product is linear in each factor, so it is lowest and highest in corners, and what follows increases.
+        corners = [self.reference([a, b], ins, outs)[0] for a in (lows[0], highs[0]) for b in (lows[1], highs[1])]
+        return [np.minimum.reduce(corners)], [np.maximum.reduce(corners)]
+
+    def reach(self, widths: Sequence[float], ins: Ins) -> float:
+        return widths[0] * widths[1]
+
     def lower(self, node: Node, graph: Graph) -> Call:
         a, b = (need(t) for t in graph.ins(node))
         out = graph.outs(node)[0]
