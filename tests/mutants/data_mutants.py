@@ -151,6 +151,9 @@ def _changed(rng: np.random.Generator, text: str) -> str:
         return text + f"\nx = {pick(rng, ('9' * 9000, '0x' + 'f' * 9000, '[' * 9000, '{a=' * 3000, '1979-99-99'))}\n"
 
 
+MANY_MEMORIES = (Path(__file__).parents[1] / "boards" / "many_memories.toml").read_text()
+
+
 @cache
 def texts(pattern: str) -> tuple[str, ...]:
     return tuple(p.read_text() for p in sorted(assets.root().glob(pattern)))
@@ -158,7 +161,8 @@ def texts(pattern: str) -> tuple[str, ...]:
 
 def mutant_board(rng: np.random.Generator) -> tuple[str, bytes]:
     kind = pick(rng, ("board", "board", "target"))
-    return kind, _changed(rng, pick(rng, texts(f"{kind}s/*/{kind}.toml"))).encode("utf-8", "replace")
+    seeds = (*texts(f"{kind}s/*/{kind}.toml"), *(MANY_MEMORIES,) * (3 if kind == "board" else 0))
+    return kind, _changed(rng, pick(rng, seeds)).encode("utf-8", "replace")
 
 
 def take_board(given: tuple[str, bytes]) -> None:

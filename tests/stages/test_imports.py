@@ -46,39 +46,47 @@ ROOMS: dict[str, set[str]] = {
     "select": {"kernels", "ops", "plan", "targets"},
     "emit": {"assets", "escape", "extras", "lower", "manifest", "ops"},
     # Boards: what builds, runs and measures.
-    "boards": {"assets", "targets"},
-    "build": {"assets", "boards", "manifest", "stack", "targets", "tools"},
-    "runners": {"assets", "boards", "build", "files", "manifest", "tools"},
-    "accuracy": {"build", "floats", "manifest", "runners"},
-    "profile": {"build", "runners"},
+    # Boards know runners by looking in their folder, so that a runner may know what firmware is.
+    "regions": {"targets"},
+    "boards": {"assets", "regions", "targets"},
+    "firmware": {"boards", "manifest", "regions", "targets", "tools"},
+    "build": {"assets", "boards", "firmware", "manifest", "stack", "tools"},
+    "runners": {"assets", "boards", "build", "files", "firmware", "manifest", "tools"},
+    "accuracy": {"manifest"},
+    "columns": set(),
+    "profile": {"build", "columns", "runners"},
     # Whole models, and what is told of them.
     "graph_file": {"files", "frontends", "kernels", "ops", "targets"},
     "pipeline": {
         "boards", "dead_code", "emit", "executable", "floats", "frontends", "graph_file", "lower", "plan", "select",
         "targets",
     },
-    "stored_weights": {"kernels", "pipeline", "select", "targets"},
+    "stored_weights": {"columns", "kernels", "pipeline", "select", "targets"},
     "summary": {"dead_code", "floats"},
     "package": {
         "arrays", "boards", "build", "compress", "emit", "escape", "files", "frontends", "manifest", "pipeline",
         "quantize",
     },
+    "judge": {
+        "accuracy", "arrays", "boards", "build", "files", "floats", "manifest", "package", "runners", "tools",
+    },
+    "budget": {"boards", "files", "judge", "package", "quantize"},
     "diverge": {"boards", "build", "interpret", "package", "runners"},
     "doctor": {"boards", "extras", "package", "runners", "tools"},
     "recipes": {
-        "accuracy", "arrays", "boards", "compress", "emit", "escape", "extras", "files", "floats", "graph_file",
-        "interpret", "kernels", "manifest", "package", "pipeline", "quantize", "runners", "select", "stored_weights",
-        "targets", "train",
+        "accuracy", "arrays", "boards", "columns", "compress", "emit", "escape", "extras", "files", "floats",
+        "graph_file", "interpret", "judge", "kernels", "manifest", "package", "pipeline", "quantize", "select",
+        "stored_weights", "targets", "train",
     },
     # What people call.
     "__init__": {
-        "accuracy", "arrays", "boards", "compress", "emit", "extras", "files", "frontends", "interpret", "lower", "ops",
-        "package", "pipeline", "profile", "quantize", "runners", "summary",
+        "accuracy", "arrays", "boards", "compress", "emit", "extras", "files", "frontends", "interpret", "judge",
+        "lower", "ops", "package", "pipeline", "profile", "quantize", "runners", "summary",
     },
     "cli": {
-        "__init__", "accuracy", "arrays", "assets", "boards", "diverge", "doctor", "emit", "escape", "files", "floats",
-        "interpret", "lower", "manifest", "ops", "package", "profile", "quantize", "recipes", "runners",
-        "stored_weights", "summary", "targets",
+        "__init__", "accuracy", "arrays", "assets", "boards", "budget", "columns", "diverge", "doctor", "emit",
+        "escape", "files", "floats", "interpret", "judge", "lower", "manifest", "ops", "package", "profile", "quantize",
+        "recipes", "runners", "stored_weights", "summary", "targets",
     },
     "__main__": {"cli"},
 }  # fmt: skip

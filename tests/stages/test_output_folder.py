@@ -193,7 +193,7 @@ def test_firmware_is_built_again_only_when_its_sources_changed(tmp_path, monkeyp
     out = tmp_path / "out"
     compiled = package.compile_graph(GRAPH, HOST, out)
     with monkeypatch.context() as patched:
-        patched.setattr(build, "_compile_all", forbid)
+        patched.setattr(build, "compile_all", forbid)
         with package.prepared(out, HOST, GRAPH) as firmware:
             assert firmware.elf == (out / build.FIRMWARE).resolve() and firmware.sizes == compiled.firmware.sizes
     before = content(out)

@@ -264,7 +264,7 @@ def integer_right(y):
 
 @need_gcc
 def test_evaluate_floats_and_host(files, monkeypatch):
-    monkeypatch.setattr("intaglio.accuracy.PORTION", 16)  # 40 samples: portions of 16, 16 and 8
+    monkeypatch.setattr("intaglio.judge.PORTION", 16)  # 40 samples: portions of 16, 16 and 8
     out = ok("evaluate", "float.tflite", "--data", "data.npz")
     assert "90.00%" in out and "36" in out and "host" not in out
     ok("quantize", "float.tflite", "--calibrate", "x.npz", "-o", "q.tflite")

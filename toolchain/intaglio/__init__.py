@@ -149,19 +149,20 @@ def evaluate(
 ) -> Accuracy:
     """Top-1 accuracy of a quantized classifier on a board. `labels`: integers [n], the class of each input.
 
-    `timeout` is for each portion of accuracy.PORTION inferences. Raises DataError for labels that do not fit,
+    `timeout` is for each portion of judge.PORTION inferences. Raises DataError for labels that do not fit,
     UnsupportedError for what is no classifier, and as `run`.
     """
-    from . import accuracy, arrays, boards, package
+    from . import arrays, boards, package
+    from .judge import Data, classes, judge
 
     found = boards.load(board)
     graph = load(model)
-    ports = package.ports(graph)
-    batch = arrays.batch(_named(inputs), ports[0], "inputs")
-    classes = accuracy.classes_of(graph.name, ports[1], len(graph.states()))
-    checked = arrays.labels(labels, len(batch), classes, "labels")
-    with package.prepared(_path(model), found, graph) as firmware:
-        return accuracy.on_board(firmware, batch.arrays, checked, timeout, lambda _: None)
+    batch = arrays.batch(_named(inputs), package.ports(graph)[0], "inputs")
+    checked = arrays.labels(labels, len(batch), classes(graph), "labels")
+    data = Data("inputs", _named(inputs), checked)
+    judged = judge(graph, found, data, folder=_path(model), timeout=timeout)
+    assert judged.accuracy is not None
+    return judged.accuracy
 
 
 def measure(
@@ -180,7 +181,11 @@ def measure(
     found = boards.load(board)
     graph = pipeline.executable(load(model))
     ports = package.ports(graph)[0]
-    batch = arrays.random_batch(ports, 4) if inputs is None else arrays.batch(_named(inputs), ports, "inputs")
+    batch = (
+        arrays.random_batch(ports, profile.RANDOM_INPUTS)
+        if inputs is None
+        else arrays.batch(_named(inputs), ports, "inputs")
+    )
     with package.prepared(_path(model), found, graph) as firmware:
         want = interpret.run(graph, batch.arrays)
         exact = not computes_in_float(graph)

@@ -74,4 +74,5 @@ def _outputs(graph: Graph, board: Board, inputs: Sequence[Array]) -> list[Array]
         folder = Path(name)
         manifest = package.write(package.emit(graph, board), folder)
         firmware = build.compile_firmware(folder, manifest, board)
-        return runners.run(firmware, inputs).outputs
+        with runners.open(firmware) as session:
+            return session.run(inputs)

@@ -56,8 +56,7 @@ def _sizes(compiled: Compiled, board: Board) -> Table:
     manifest, memory = compiled.manifest, board.memory
     sizes = compiled.firmware.sizes if compiled.firmware else None
     table = common.table(f"{manifest.model} on {board.name}, bytes", ("", "left"), ("needs", "right"), ("has", "right"))
-    flash = str(f"{memory.flash_bytes:,}") if memory else ""
-    ram = f"{memory.ram_bytes:,}" if memory else ""
+    flash, ram = (f"{memory.total(kind):,}" if memory else "" for kind in ("flash", "ram"))
     if sizes:
         table.add_row("flash", f"{sizes.flash_bytes:,}", flash)
         table.add_row("  code and tables", f"{sizes.flash_code_bytes:,}", "")
@@ -67,6 +66,9 @@ def _sizes(compiled: Compiled, board: Board) -> Table:
             table.add_row(f"  {name}", f"{count:,}", "")
         if sizes.stack_reserved_bytes:
             table.add_row("  reserved for the stack", f"{sizes.stack_reserved_bytes:,}", "")
+        if memory and len(memory.regions) > 2:
+            for region, (name, count) in zip(memory.regions, sizes.regions, strict=True):
+                table.add_row(f"{name}: {', '.join(region.holds)}", f"{count:,}", f"{region.bytes:,}")
     else:
         table.add_row("weights and biases", f"{manifest.weight_bytes:,}", flash)
         table.add_row("arena", f"{manifest.arena_bytes:,}", ram)
