@@ -503,6 +503,24 @@ def test_a_name_for_each_place_in_the_arena():
                 assert a == b or on_the_state or not (together and overlap), (a, b)
 
 
+@pytest.mark.parametrize("compiler", ["clang", "arm-none-eabi-gcc"])
+def test_warnings_that_firmware_projects_turn_on(tmp_path, compiler):
+    need(compiler)
+    folders = [written_to(tmp_path, g, M4) for g in (tiny_models.image(), tiny_models.streaming(), wide())]
+    flags = ["-Wcast-align", "-Wcast-qual", "-Wundef", "-Wmissing-prototypes", "-Wstrict-prototypes", "-Werror"]
+    flags += [] if compiler == "clang" else ["-Wcast-align=strict", "-mcpu=cortex-m4", "-mthumb"]
+    done = subprocess.run(
+        [compiler, "-std=c99", *flags, "-fsyntax-only", *sources(folders)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[:3000]
+
+
+def test_where_buffers_may_start():
+    ends = pipeline.compile_graph(wide(), "host")["wide.h"].decode()
+    assert "Buffers start in at a multiple of 2; out at a multiple of 4." in " ".join(ends.split()).replace(" * ", " ")
+    assert "Buffers start anywhere." in pipeline.compile_graph(tiny_models.image(), "host")["image.h"].decode()
+
+
 # ---- other compilers ---------------------------------------------------------------------------------------------
 
 
