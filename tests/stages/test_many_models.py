@@ -20,6 +20,7 @@ from intaglio import assets, boards, interpret, package, pipeline
 from intaglio.build import WARNINGS, symbols
 from intaglio.emit import tflite
 from intaglio.emit.kernels import content_hash, written
+from intaglio.errors import GraphError
 from intaglio.frontends import torch as frontend
 from intaglio.graph import DTYPES, Graph, Quant, Tensor, constant
 from intaglio.manifest import Manifest
@@ -384,6 +385,17 @@ void itg_x(void);
         < header.index("#define itg_x itg_x_")
     )
     assert header.index("#define itg_x itg_x_") < header.index("void itg_x(void);")
+
+
+def test_a_kernel_may_share_a_header_and_must_have_one():
+    header = "#ifndef ITG_X_H\n#define ITG_X_H\n\nvoid itg_x(void);\nvoid itg_y(void);\n\n#endif\n"
+    source = '#include "x.h"\n\nvoid itg_NAME(void)\n{\n}\n'
+    both = {"x.h": header, "x.c": source.replace("NAME", "x"), "y_dsp.c": source.replace("NAME", "y")}
+    text = written(both)["x.h"]
+    for name, file in (("itg_x", "x.c"), ("itg_y", "y_dsp.c")):
+        assert f"#define {name} {name}_{content_hash(file, both)}\n" in text
+    with pytest.raises(GraphError, match=r"kernel z\.c: defines itg_z"):
+        written({**both, "z.c": source.replace("NAME", "z")})
 
 
 # ---- arena and constants where the user wants them ---------------------------------------------------------------
