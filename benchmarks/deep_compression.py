@@ -29,9 +29,8 @@ from intaglio.compress.lossless import lossless
 from intaglio.compress.prune import keep_zeros
 from intaglio.compress.share import share
 from intaglio.graph import Graph
-from intaglio.lower.choose_encodings import choose_encodings
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.scales import WEIGHTED
+from intaglio.select.weights import choose_encodings
 from intaglio.train import to_graph, to_module
 from intaglio.train.loop import Settings, evaluate, fit
 
@@ -186,8 +185,8 @@ def judge(name: str, network: Network, floats: Mapping[str, Graph], variant: Var
 
 def layers(fw: Firmware, stored: Graph, dense: Graph) -> list[dict[str, Any]]:
     """What the linked firmware holds for each layer: the sizes of its arrays, by the symbols of the ELF file."""
-    before = {n.name: dense.tensors[n.inputs[1]] for n in dense.nodes if n.op.name in WEIGHTED}
-    now = {n.name: stored.tensors[n.inputs[1]] for n in stored.nodes if n.op.name in WEIGHTED}
+    before = {n.name: dense.tensors[n.inputs[1]] for n in dense.nodes if n.op.weighted}
+    now = {n.name: stored.tensors[n.inputs[1]] for n in stored.nodes if n.op.weighted}
     parts: dict[str, dict[str, int]] = {}
     for symbol, (_, size) in symbols(fw.elf).items():
         found = re.fullmatch(rf"{fw.manifest.model}_l(\d+)_(?:\d+_)?([a-z]+)", symbol)

@@ -18,13 +18,13 @@ from common import CORES, SHARED, differing, firmware, publish, random_inputs, t
 
 from intaglio import assets, boards, build, interpret, oracle, pipeline, profile, runners, tools
 from intaglio.graph import Array, Graph, Node, Quant, Tensor, constant
-from intaglio.lower import encoding_costs
-from intaglio.lower.choose_encodings import PREFERENCES, choose_encodings
-from intaglio.lower.encoding_costs import FILE, work
-from intaglio.lower.encodings import encode, matrix, names
+from intaglio.kernels import costs as encoding_costs
+from intaglio.kernels.costs import FILE, work
+from intaglio.kernels.encodings import encode, matrix, names
 from intaglio.ops.base import Call, Op
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.fully_connected import FullyConnected
+from intaglio.select.weights import PREFERENCES, choose_encodings
 
 DENSITIES = (0.05, 0.1, 0.25, 0.5, 1.0)
 MODELS = ("kws_int8", "ic_int8")
@@ -134,7 +134,8 @@ def measure(shape: Shape, core: str) -> list[Layer]:
     if not seen.bit_exact:
         raise SystemExit(f"{shape} on {core}: outputs differ")
     found = []
-    for node, cost in zip(pipeline.lower(graph).nodes, seen.layers, strict=True):
+    target = boards.load(CORES[core]).load_target()
+    for node, cost in zip(pipeline.selected(graph, target).nodes, seen.layers, strict=True):
         encoding, _, density = node.name.partition(":")
         weights = matrix(np.asarray(graph.tensors[node.inputs[1]].data))
         encoded = encode(encoding, weights) if encoding else None
@@ -156,7 +157,7 @@ def whole(name: str) -> dict[str, dict[str, dict[str, int]]]:
         found[preference] = {}
         for core in ("host", *SHOWN):
             board = boards.load(CORES.get(core, core))
-            stored = choose_encodings(pipeline.reduced(graph), preference, board.target)
+            stored = choose_encodings(pipeline.lower(graph), preference, board.target)
             with firmware(stored, board.name) as fw:
                 if core == "host":
                     result = {"differing": differing(runners.run(fw, x).outputs, expected)}

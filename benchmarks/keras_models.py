@@ -171,6 +171,7 @@ def farthest(a: Sequence[np.ndarray[Any, Any]], b: Sequence[np.ndarray[Any, Any]
 
 def report(results: list[dict[str, Any]]) -> str:
     """benchmarks/results/keras.md."""
+
     def figure(r: dict[str, Any]) -> str:
         return f"{r['error']:.1e}" if "error" in r else str(r["differing"])
 

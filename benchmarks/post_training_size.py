@@ -18,11 +18,10 @@ from intaglio.build import Firmware
 from intaglio.compress.round_weights import round_weights
 from intaglio.compress.share import k_means, nearest
 from intaglio.graph import Graph, Preference, constant
-from intaglio.lower.choose_encodings import choose_encodings
-from intaglio.quantize.scales import WEIGHTED
 from intaglio.quantize.side_by_side import channels_of
 from intaglio.quantize.simulate import real_values
 from intaglio.quantize.weights import closest
+from intaglio.select.weights import choose_encodings
 
 SEEN = 300
 """Inputs, the first of kws01, that the rounding sees, without their labels: the model comes with no data."""
@@ -107,7 +106,7 @@ def built(graph: Graph, board: str, weights: Preference) -> Iterator[Firmware]:
 
 
 def weights_of(graph: Graph) -> list[Any]:
-    return [graph.tensors[n.inputs[1]] for n in graph.nodes if n.op.name in WEIGHTED]
+    return [graph.tensors[n.inputs[1]] for n in graph.nodes if n.op.weighted]
 
 
 def changed(graph: Graph, change: Any) -> Graph:
@@ -129,9 +128,9 @@ def shared(w: np.ndarray[Any, Any], k: int) -> np.ndarray[Any, Any]:
 def four_bits(graph: Graph) -> Graph:
     tensors = dict(graph.tensors)
     for node in graph.nodes:
-        if node.op.name not in WEIGHTED:
+        if not node.op.weighted:
             continue
-        t, axis = graph.tensors[node.inputs[1]], WEIGHTED[node.op.name]
+        t, axis = graph.tensors[node.inputs[1]], node.op.out_axis
         real = real_values(t).astype(np.float64)
         rows = np.moveaxis(real, axis, 0).reshape(real.shape[axis], -1)
         scale = closest(rows, 4).astype(np.float32)

@@ -10,10 +10,10 @@ import numpy as np
 from common import SHARED, firmware, publish, table
 
 from intaglio import arrays, package, pipeline, runners
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.graph import Graph
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
@@ -66,6 +66,7 @@ def on_host(graph: Graph, x: Floats) -> Floats:
     """The quantized graph as C on this computer; its outputs as real values [n, classes]."""
     ports = package.ports(graph)
     with firmware(graph, "host") as fw:
+
         def run(part: Floats) -> Floats:
             batch = arrays.batch({"x": part}, ports[0], "inputs")
             return arrays.dequantize(runners.run(fw, batch.arrays).outputs[0], ports[1][0])
@@ -96,9 +97,10 @@ def keywords() -> tuple[Floats, Labels]:
 
 def official(y: Labels) -> dict[str, int]:
     """The int8 model that MLPerf Tiny publishes, on the same features."""
-    with np.load(SHARED / "data" / "kws01.npz") as data, firmware(
-        pipeline.load(SHARED / "models" / "kws_int8.tflite"), "host"
-    ) as fw:
+    with (
+        np.load(SHARED / "data" / "kws01.npz") as data,
+        firmware(pipeline.load(SHARED / "models" / "kws_int8.tflite"), "host") as fw,
+    ):
         outputs = runners.run(fw, [data["x"].reshape(len(y), 1, 49, 10, 1)]).outputs[0].reshape(len(y), -1)
     return right(outputs, y, KWS_CALIBRATION)
 
@@ -148,9 +150,7 @@ def report(results: dict[str, dict[str, Any]]) -> str:
             "real with the input scale of the official int8 model, so what the float model sees is rounded already.",
             "A tie goes to the first class, or to the right one (the official figure of 90.2 % is counted so).",
             "",
-            table(
-                ["", "top-1", "ties counted right", f"the other {unseen}", "as float", "SQNR, dB"], kws_rows
-            ),
+            table(["", "top-1", "ties counted right", f"the other {unseen}", "as float", "SQNR, dB"], kws_rows),
             "## ic_float.tflite",
             "",
             f"All {ic['inputs']:,} test images of cifar10_jpeg, calibrated with the first {ic['calibration']} training",

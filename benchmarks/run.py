@@ -9,12 +9,20 @@ from common import SHARED
 
 ALL = (
     "models", "float_models", "wake", "digits_cnn", "strict", "ptq", "lossless", "encoded_weights", "third_party",
-    "keras_models", "trained", "deep_compression", "post_training_size", "techniques", "export", "scaling",
+    "keras_models", "trained", "deep_compression", "post_training_size", "techniques", "export", "scaling", "sizes",
 )  # fmt: skip
 LONG = ("mutants",)
 """By name alone."""
-NEEDS_SHARED = ("models", "float_models", "ptq", "lossless", "trained", "deep_compression", "post_training_size",
-                "techniques")
+NEEDS_SHARED = (
+    "models",
+    "float_models",
+    "ptq",
+    "lossless",
+    "trained",
+    "deep_compression",
+    "post_training_size",
+    "techniques",
+)
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

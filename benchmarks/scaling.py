@@ -19,13 +19,14 @@ import onnx
 from common import publish, table
 from onnx import TensorProto, helper, numpy_helper
 
-from intaglio import pipeline
+from intaglio import pipeline, targets
 from intaglio.emit import tflite as writer
 from intaglio.emit.c import emit
 from intaglio.graph import Graph, Node, Quant, Tensor, constant, verify
 from intaglio.ops.add import Add
 from intaglio.ops.fully_connected import FullyConnected
 from intaglio.plan.memory import plan
+from intaglio.select.select import select
 from intaglio.summary import summarize
 
 NODES = (1_000, 5_000, 20_000)
@@ -81,9 +82,7 @@ def mixed(n: int) -> bytes:
 
 def chain(nodes: list[onnx.NodeProto], constants: dict[str, Any]) -> bytes:
     """An ONNX model from t0 to the last node's output, four floats each."""
-    ends = [
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 4])] for n in ("t0", nodes[-1].output[0])
-    ]
+    ends = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 4])] for n in ("t0", nodes[-1].output[0])]
     held = [numpy_helper.from_array(v, k) for k, v in constants.items()]
     graph = helper.make_graph(nodes, "chain", *ends, held)
     imports = [helper.make_opsetid("", 17)]
@@ -143,9 +142,10 @@ def measured(path: Path, folder: Path) -> dict[str, float]:
     graph = timed("import", lambda: pipeline.load(path))
     timed("inspect", lambda: summarize(graph).to_dict())
     lowered = timed("lower", lambda: pipeline.lower(graph))
-    planned = timed("plan", lambda: verify(plan(lowered), "planned"))
+    chosen = timed("select", lambda: select(lowered, targets.load("host")))
+    planned = timed("plan", lambda: verify(plan(chosen), "planned"))
     timed("emit", lambda: emit(planned, "host"))
-    graph = lowered = planned = None  # the programs below want the memory
+    graph = lowered = chosen = planned = None  # the programs below want the memory
     found["inspect, whole"] = program("inspect", path)[0]
     seconds, _ = program("compile", path, "--board", "host", "--no-build", "-o", folder / "c")
     found["compile --no-build"] = seconds

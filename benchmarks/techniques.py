@@ -22,21 +22,21 @@ from ptq import portions, right
 
 import intaglio
 from intaglio import arrays, interpret, package, profile, runners
+from intaglio.compress.analyses.importance import batch_norm_scale, l2
 from intaglio.compress.distil import Distillation, Distilling
 from intaglio.compress.gradual import Gradual
-from intaglio.compress.importance import batch_norm_scale, l2
 from intaglio.compress.lossless import lossless
 from intaglio.compress.prune import keep_zeros, prune
 from intaglio.compress.prune_channels import prune_channels
 from intaglio.compress.share import share
 from intaglio.compress.slim import slimming
 from intaglio.compress.soft_share import SoftShare, harden
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.graph import Graph
-from intaglio.lower.choose_encodings import choose_encodings
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
+from intaglio.select.weights import choose_encodings
 from intaglio.train import quantization_aware, to_graph, to_module
-from intaglio.train.float_run import run_float
 from intaglio.train.loop import Settings, fit
 
 BOARD = CORES["M4"]

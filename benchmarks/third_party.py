@@ -18,12 +18,12 @@ from third_party_files import Model
 from intaglio import arrays, interpret, oracle, package, pipeline, runners
 from intaglio.emit.tflite import write
 from intaglio.errors import FitError, ModelError, UnsupportedError
+from intaglio.floats.run import run_float
 from intaglio.frontends import torch as torch_frontend
 from intaglio.graph import Graph, float_model
 from intaglio.profile import relative_error
 from intaglio.quantize.post_training import post_training
 from intaglio.summary import Summary, summarize
-from intaglio.train.float_run import run_float
 
 LIMIT = 1e-4
 """Relative error of a float model: the largest difference of an output by its largest value."""
@@ -144,7 +144,8 @@ def quantized(model: Model, graph: Graph, inputs: Arrays, want: Arrays, data: by
     except (RuntimeError, UnsupportedError):  # TFLM lacks an operator in int8, or TFLite has none
         expected, judge = interpret.run(int8, batch.arrays), "NumPy"
     found = {
-        "differing": differing(outputs, expected), "judge": judge,
+        "differing": differing(outputs, expected),
+        "judge": judge,
         "sqnr_db": [round(10 * float(np.log10(s / n)), 1) for s, n in zip(signal, noise, strict=True)],
     }
     try:

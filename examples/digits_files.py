@@ -17,8 +17,8 @@ import torch
 
 from intaglio.emit import tflite
 from intaglio.extras import INSTALL
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
-from intaglio.quantize.simplify import simplify
 
 
 def main(folder: Path) -> None:

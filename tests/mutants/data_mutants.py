@@ -16,10 +16,10 @@ import tiny_models
 from edits import INTEGERS, archive, array, edit, pick, raw, times
 
 from intaglio import arrays, assets, boards, build, package
-from intaglio.compress import recipe
 from intaglio.graph import Graph
 from intaglio.manifest import Manifest, Port
 from intaglio.quantize import calibrate
+from intaglio.recipes import recipe
 from intaglio.targets import Target, read_toml
 
 PORTS = (
@@ -173,7 +173,7 @@ def take_board(given: tuple[str, bytes]) -> None:
 
 
 def mutant_recipe(rng: np.random.Generator) -> bytes:
-    recipes = sorted((assets.PACKAGE / "compress" / "recipes").glob("*.toml"))
+    recipes = sorted((assets.PACKAGE / "recipes").glob("*.toml"))
     return _changed(rng, pick(rng, recipes).read_text()).encode("utf-8", "replace")
 
 

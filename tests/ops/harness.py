@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cores
 import numpy as np
 
-from intaglio import interpret, oracle, pipeline
+from intaglio import interpret, oracle, pipeline, targets
 from intaglio.emit import tflite as writer
 from intaglio.graph import DTYPES, INT_RANGE, Graph, Node, Quant, Tensor, constant, verify
 from intaglio.manifest import Manifest
 from intaglio.ops.base import Op
+from intaglio.targets import Target
 
 Make = Callable[[np.random.Generator], Graph]
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -71,8 +73,17 @@ def inputs_for(graph: Graph, rng, random: int = 2) -> list[list[np.ndarray]]:
     return rows
 
 
-def check_cases(make_case: Make, cases: int = 200, seed: int = 1, judge: bool = True) -> None:
-    """Fails naming seed, case and first differing element. `judge=False` for what TFLM lacks."""
+def check_cases(
+    make_case: Make, cases: int = 200, seed: int = 1, judge: bool = True, target: Target | None = None, uses: str = ""
+) -> None:
+    """Fails naming seed, case and first differing element.
+
+    Args:
+        judge: False for what TFLM lacks.
+        target: by whose kernels C is generated: that of this computer, with other folders of kernels perhaps, or a core
+            (cores.py), on which the C then runs in QEMU.
+        uses: the stem of a kernel that at least half of the cases are to call.
+    """
     graphs, feeds = [], []
     for i in range(cases):
         rng = np.random.default_rng([seed, i])
@@ -84,7 +95,11 @@ def check_cases(make_case: Make, cases: int = 200, seed: int = 1, judge: bool = 
         problems = [p for n in graph.nodes for p in n.op.check(graph.ins(n), graph.outs(n))]
         assert not problems, f"seed {seed} case {i}: the test made a case that check refuses: {problems}"
         expected.append(numpy_reference(graph, rows))
-    compare("host C", graphs, feeds, expected, host_c(graphs, feeds), seed)
+    target = target or targets.load("host")
+    if uses:
+        calling = sum(uses in {c.kernel for n in pipeline.selected(g, target).nodes for c in n.calls} for g in graphs)
+        assert calling > cases / 2, f"{uses} computes {calling} of {cases} cases"
+    compare(f"C on {target.name}", graphs, feeds, expected, run_c(graphs, feeds, target), seed)
     if judge:
         compare("oracle", graphs, feeds, expected, tflm(graphs, feeds), seed)
 
@@ -123,13 +138,19 @@ def tflm(graphs, feeds):
 
 
 def host_c(graphs, feeds):
-    """Outputs of the emitted C, compiled by gcc with ASan and UBSan, all cases in one program."""
+    """Outputs of the emitted C on this computer."""
+    return run_c(graphs, feeds, targets.load("host"))
+
+
+def run_c(graphs, feeds, target):
+    """Outputs of the emitted C, all cases in one program: on this computer compiled by gcc with ASan and UBSan, on a
+    core run in QEMU."""
     with tempfile.TemporaryDirectory() as tmp:
         folder = Path(tmp)
         sources: set[str] = set()
         calls, resets, includes = [], [], []
         for graph in graphs:
-            files = pipeline.compile_graph(graph, "host")
+            files = pipeline.compile_graph(graph, "host", target=target)
             for name, body in files.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(body)
@@ -149,12 +170,16 @@ def host_c(graphs, feeds):
             + "return 0; }\n"
         )
         (folder / "main.c").write_text(main)
-        command = ["gcc", *SANITIZE, *STRICT, "-I.", "-Ikernels", "main.c", *sorted(sources), "-lm", "-o", "prog"]
+        compiler, after = ["gcc", *SANITIZE], []
+        if target.system != "host":
+            compiler, after = cores.compiler(target, folder)
+        command = [*compiler, *STRICT, "-I.", "-Ikernels", "main.c", *sorted(sources), *after, "-lm", "-o", "prog"]
         built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         assert built.returncode == 0, built.stderr[:3000]
         data = b"".join(x.tobytes() for rows in feeds for row in rows for x in row)
-        ran = subprocess.run([folder / "prog"], input=data, capture_output=True, timeout=120)
-        assert ran.returncode == 0, ran.stderr.decode()[:3000]
+        program = [folder / "prog"] if target.system == "host" else cores.program(target, folder / "prog")
+        ran = subprocess.run(program, input=data, capture_output=True, timeout=300)
+        assert ran.returncode == 0, (ran.stderr or ran.stdout).decode(errors="replace")[:3000]
         return _split(ran.stdout, graphs, feeds)
 
 
@@ -183,5 +208,3 @@ def _split(raw: bytes, graphs, feeds):
         results.append(outs)
     assert at == len(raw), f"the program wrote {len(raw)} bytes, {at} were expected"
     return results
-
-

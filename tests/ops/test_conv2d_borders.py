@@ -9,8 +9,8 @@ from harness import check_cases, const, graph_of, inputs_for, numpy_reference
 
 from intaglio.emit import tflite as writer
 from intaglio.errors import GraphError, UnsupportedError
+from intaglio.executable import require_executable
 from intaglio.graph import packed_range, verify
-from intaglio.lower.calls import require_executable
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.conv2d_borders import Conv2DBorders
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from intaglio import pipeline
 from intaglio.errors import GraphError, UnsupportedError
 from intaglio.graph import Graph, Quant, verify
-from intaglio.lower.encodings import encode, matrix, names
+from intaglio.kernels.encodings import encode, matrix, names
 from intaglio.ops.base import Num
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.fully_connected import FullyConnected
@@ -136,7 +136,7 @@ def test_several_rows_decode_once():
     files = pipeline.compile_graph(encoded(graph, "huffman", np.random.default_rng(1)), "host")
     assert "kernels/conv2d_huffman.c" in files and "kernels/fully_connected_huffman.c" not in files
     # Side by side, so that four of them share each nonzero.
-    [call] = pipeline.lower(encoded(graph, "huffman", np.random.default_rng(1))).nodes[0].calls
+    [call] = pipeline.selected(encoded(graph, "huffman", np.random.default_rng(1)), "host").nodes[0].calls
     assert dict(call.args[-1].fields)["out_w"] == 6
 
 
@@ -150,7 +150,7 @@ def test_empty_filters_beside_full_ones_take_no_products():
             half = with_weights(graph, w, encoding)
             check_cases(lambda _, half=half: half, 1)
             # A list without room for a nonzero: empty filters take it, the others go without.
-            call = pipeline.lower(half).nodes[0].calls[0]
+            call = pipeline.selected(half, "host").nodes[0].calls[0]
             assert encoding == "codebook" or ([s.nbytes for s in call.scratches][-1], Num(0)) == (20, call.args[-2])
 
 
@@ -172,7 +172,7 @@ def test_a_list_of_nonzeros_only_where_it_pays():
         graph = conv2d(hw, 2, 5, (3, 3), (1, 1), (1, 1), (0, 0, 0, 0), 1, rng)
         w = np.ones(graph.tensors["w"].shape, np.int8)
         w.reshape(5, -1)[:, round(18 * density) :] = 0
-        lowered = pipeline.lower(with_weights(graph, w, "sparse"))
+        lowered = pipeline.selected(with_weights(graph, w, "sparse"), "host")
         return [s.nbytes for s in lowered.nodes[0].calls[0].scratches]
 
     assert arena((5, 5), 0.5) == [18, 36 + 20]
@@ -206,5 +206,5 @@ def test_other_tensors_have_no_encoding():
     wide = {n: replace(graph.tensors[n], dtype="int16", quant=Quant((0.1,), (0,))) for n in "xy"}
     graph = with_weights(replace(graph, tensors={**graph.tensors, **wide}), np.ones((2, 3), np.int8), "sparse")
     with pytest.raises(UnsupportedError, match="the encoding sparse and its activations 16 bits"):
-        pipeline.lower(graph)
+        pipeline.selected(graph, "host")
     assert matrix(np.ones((2, 3, 4))).shape == (2, 12)

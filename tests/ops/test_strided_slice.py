@@ -109,9 +109,7 @@ def test_masks_and_negative_indices_mean_what_the_oracle_says():
 )
 def test_refuses_nonsense(values, fields, reason):
     x = act(np.random.default_rng(1), "x", (5,), "int8", 0.1, 3)
-    written = TfliteOp(
-        "STRIDED_SLICE", ("x", *(np.array(v, np.int32) for v in values)), "StridedSliceOptions", fields
-    )
+    written = TfliteOp("STRIDED_SLICE", ("x", *(np.array(v, np.int32) for v in values)), "StridedSliceOptions", fields)
     assert reason in refusal([x], [replace(x, name="y", shape=(3,))], written)
 
 

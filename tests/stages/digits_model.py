@@ -11,9 +11,9 @@ from torch import nn
 
 from intaglio.compress.layers import weights_of
 from intaglio.errors import DataError
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph
-from intaglio.quantize.simplify import simplify
 from intaglio.train import to_graph, to_module
 from intaglio.train.loop import Settings, evaluate, fit
 

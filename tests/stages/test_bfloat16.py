@@ -8,9 +8,9 @@ from torch import nn
 import intaglio
 from intaglio import pipeline
 from intaglio.errors import ModelError, UnsupportedError
+from intaglio.floats.run import run_float
 from intaglio.frontends import torch_pt2
 from intaglio.graph import as_array
-from intaglio.train.float_run import run_float
 
 HALVES = (torch.bfloat16, torch.float16)
 

@@ -19,7 +19,6 @@ from onnx_models import build, node
 from test_graph_file import packed, parts
 
 from intaglio import arrays, boards, graph_file, package, pipeline, runners, targets, tools
-from intaglio.compress import recipe
 from intaglio.errors import (
     BoardError,
     DataError,
@@ -36,6 +35,7 @@ from intaglio.manifest import Port
 from intaglio.ops.batch_norm import BatchNorm
 from intaglio.ops.leaky_relu import LeakyRelu
 from intaglio.ops.quantize import Quantize
+from intaglio.recipes import recipe
 
 INT8 = Port(name="x", shape=(1, 2, 3), dtype="int8", scale=0.5, zero_point=0)
 

@@ -8,6 +8,8 @@ from torch_zoo import channels_last, conv, model, sample, seq
 
 from intaglio import interpret
 from intaglio.errors import DataError
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.quantize import calibrate as calibration
 from intaglio.quantize import histogram, methods
@@ -15,8 +17,6 @@ from intaglio.quantize.calibrate import calibrate
 from intaglio.quantize.correct_bias import correct_bias
 from intaglio.quantize.methods import METHODS, entropy, mse
 from intaglio.quantize.post_training import post_training, quantize
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 

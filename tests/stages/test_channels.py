@@ -13,11 +13,12 @@ from harness import compare, host_c, numpy_reference
 from torch_zoo import ZOO, model
 
 from intaglio import pipeline
-from intaglio.compress.dependencies import dependencies
-from intaglio.compress.importance import activation, batch_norm_scale, l1, l2, taylor
+from intaglio.compress.analyses.dependencies import dependencies
+from intaglio.compress.analyses.importance import activation, batch_norm_scale, l1, l2, taylor
 from intaglio.compress.prune_channels import choose_channels, count_weights, prune_channels, remove_channels
 from intaglio.compress.slim import group_lasso, growing, slimming
 from intaglio.errors import DataError
+from intaglio.floats.run import run_float
 from intaglio.frontends import torch as frontend
 from intaglio.graph import constant
 from intaglio.ops.conv2d import Conv2D
@@ -30,7 +31,6 @@ from intaglio.ops.tile import Tile
 from intaglio.ops.unpack import Unpack
 from intaglio.quantize.post_training import post_training
 from intaglio.train import to_graph, to_module
-from intaglio.train.float_run import run_float
 from intaglio.train.loop import Settings, evaluate, fit
 
 torch.set_num_threads(1)

@@ -16,7 +16,7 @@ import intaglio
 from intaglio import boards, interpret, package, profile
 from intaglio.emit import tflite as writer
 from intaglio.graph import Graph, Node, Quant
-from intaglio.lower.encodings import names
+from intaglio.kernels.encodings import names
 from intaglio.ops.fully_connected import FullyConnected
 from intaglio.ops.reshape import Reshape
 

@@ -26,13 +26,12 @@ from intaglio.compress.layers import weights_of
 from intaglio.compress.prune import keep_zeros, prune
 from intaglio.compress.share import share
 from intaglio.errors import DataError
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph, Node, Tensor, verify
 from intaglio.ops.softmax import Softmax
 from intaglio.quantize.calibrate import calibrate
 from intaglio.quantize.post_training import quantize
-from intaglio.quantize.scales import WEIGHTED
-from intaglio.quantize.simplify import simplify
 from intaglio.train import quantization_aware, to_graph, to_module
 from intaglio.train.loop import Settings, evaluate, fit
 
@@ -220,7 +219,7 @@ def test_pruned_shared_quantized_and_distilled_in_one_training():
     assert same_graph(*graphs)
     graph = verify(graphs[0], "quantized")
     for node in graph.nodes:
-        if node.op.name in WEIGHTED:
+        if node.op.weighted:
             data = graph.tensors[node.inputs[1]].data
             assert len(np.unique(data)) <= 16 and (node.name != HIDDEN or (data == 0).mean() >= 0.8 - 1e-4)
     x = digits()[1][0]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intaglio import assets
-from intaglio.compress import huffman, nonzeros, tans
+from intaglio.codecs import huffman, nonzeros, tans
 
 CODERS = {"huffman": huffman, "tans": tans}
 

@@ -7,11 +7,11 @@ from torch import nn
 from torch_zoo import Fn, seq
 
 from intaglio import interpret
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.quantize.equalize import equalize, pairs_of
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 

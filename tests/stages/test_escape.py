@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from intaglio import boards, build, escape, graph_file, interpret, package, runners
 from intaglio.cli import app, common
-from intaglio.compress.recipe_measure import Measured
-from intaglio.compress.recipe_report import _markdown, _page
 from intaglio.errors import ModelError
 from intaglio.graph import Graph
+from intaglio.recipes.measure import Measured
+from intaglio.recipes.report import _markdown, _page
 
 STRICT = ("-std=c99", "-trigraphs", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wcomment", "-fsyntax-only")
 INJECTION = "/*\\\n*\\/ __attribute__((constructor)) void p(void) { } /*\\\\*\\/ //\\\n??/ */ int x; /*"

@@ -14,6 +14,7 @@ import intaglio
 from intaglio import interpret, pipeline
 from intaglio.emit import tflite as writer
 from intaglio.errors import DataError, UnsupportedError
+from intaglio.floats.run import run_float
 from intaglio.frontends import tflite as reader
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph, Node, Tensor, computes_in_float, float_model, verify
@@ -21,7 +22,6 @@ from intaglio.ops.dequantize import Dequantize
 from intaglio.profile import relative_error
 from intaglio.quantize.calibrate import calibrate
 from intaglio.quantize.post_training import quantize
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "models"

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from harness import act, const
 
+from intaglio.floats.fold_batch_norm import fold_batch_norm
+from intaglio.floats.fold_float import fold_float
+from intaglio.floats.fuse_activation import fuse_activation
+from intaglio.floats.fuse_bias import fuse_bias
+from intaglio.floats.fuse_hard_swish import fuse_hard_swish
+from intaglio.floats.fuse_padding import fuse_padding
+from intaglio.floats.identities import remove_identities
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.graph import Graph, Node, Quant, Tensor, verify
-from intaglio.lower.fold_batch_norm import fold_batch_norm
-from intaglio.lower.fold_float import fold_float
-from intaglio.lower.fuse_activation import fuse_activation
-from intaglio.lower.fuse_bias import fuse_bias
-from intaglio.lower.fuse_hard_swish import fuse_hard_swish
-from intaglio.lower.fuse_padding import fuse_padding
-from intaglio.lower.identities import remove_identities
 from intaglio.ops.add import Add
 from intaglio.ops.average_pool2d import AveragePool2D
 from intaglio.ops.batch_norm import BatchNorm
@@ -28,8 +30,6 @@ from intaglio.ops.relu import Relu
 from intaglio.ops.reshape import Reshape
 from intaglio.ops.transpose import Transpose
 from intaglio.ops.transpose_conv import TransposeConv
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 RNG = np.random.default_rng(5)
 

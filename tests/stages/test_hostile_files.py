@@ -163,4 +163,3 @@ def test_a_chain_of_thousands_is_planned_quickly():
     nodes = tuple(Node(f"t{i + 1}", Add(), (f"t{i}", f"t{i}"), (f"t{i + 1}",)) for i in range(n))
     files = pipeline.compile_graph(Graph("chain", nodes, tensors, ("t0",), (f"t{n}",)), "host")
     assert b"_ARENA_BYTES" in files["chain.h"]
-

@@ -18,11 +18,10 @@ from test_torch_frontend import order_of
 
 from intaglio import interpret, pipeline
 from intaglio.errors import IntaglioError, UnsupportedError
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import onnx as onnx_frontend
 from intaglio.frontends import torch as torch_frontend
-from intaglio.ops.base import Op
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 LEADING = (2, 3)
 
@@ -74,7 +73,7 @@ def check(graph, flat, want, where):
         pipeline.compile_graph(simple, "host")
     except IntaglioError:
         return None
-    if all(type(n.op).reference is not Op.reference for n in simple.nodes):
+    if all(n.op.has_reference for n in simple.nodes):
         for got, expected in zip(interpret.run(simple, [flat[None]]), want, strict=True):
             np.testing.assert_allclose(got[0], expected, rtol=1e-4, atol=2e-5, err_msg=where)
     return simple

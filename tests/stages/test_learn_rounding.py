@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from torch_zoo import IMAGE, Residual
 
 from intaglio import interpret
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import INT_RANGE, Quant
 from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.depthwise_conv2d import DepthwiseConv2D
 from intaglio.ops.fully_connected import FullyConnected
 from intaglio.ops.transpose_conv import TransposeConv
+from intaglio.ops.window import patches, rows_of
 from intaglio.quantize import learn_rounding
 from intaglio.quantize.calibrate import calibrate
 from intaglio.quantize.correct_bias import without_shift
 from intaglio.quantize.learn_rounding import descend, with_learned_rounding
 from intaglio.quantize.post_training import post_training, quantize
-from intaglio.quantize.scales import WEIGHTED
 from intaglio.quantize.side_by_side import Layer, adjusted
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 
@@ -116,7 +116,7 @@ def test_columns_times_grouped_weights_are_the_sums_of_the_layer(name):
     sums = np.concatenate([(c @ w.T) for c, w in zip(columns, grouped, strict=True)], axis=1)
     want = layer.op.forward(layer.floats[0], layer.weights, layer.bias).reshape(-1, sums.shape[1])
     np.testing.assert_allclose(sums, want, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(learn_rounding.ungrouped(layer, grouped, layer.weights.shape), layer.weights)
+    np.testing.assert_array_equal(layer.op.ungrouped(grouped, layer.weights.shape), layer.weights)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -134,14 +134,14 @@ def test_the_result_of_a_layer_gets_closer(name):
     assert float((rounded.coarse - layer.weights).abs().max()) < 0.5
 
 
-def test_a_view_too_large_to_copy_is_sampled(monkeypatch):
-    layer = layer_of("conv")
-    windows = learn_rounding.patches(layer.floats[0].numpy(), (3, 2), (2, 1), (1, 2), (1, 0, 2, 1), 0.0)
-    monkeypatch.setattr(learn_rounding, "MOST_ROWS", 10)
-    picked = learn_rounding._spread(windows, 6)
+def test_of_many_places_some_are_looked_at():
+    x = layer_of("conv").floats[0].numpy()
+    windows = patches(x, (3, 2), (2, 1), (1, 2), (1, 0, 2, 1), 0.0)
     every = windows.reshape(-1, 6, 6)
-    assert 5 <= len(picked) <= 10
+    picked = rows_of(windows, 10)
+    assert 5 <= len(picked) <= 10 and picked.dtype == np.float64
     np.testing.assert_array_equal(picked, every[:: -(-len(every) // 10)])
+    np.testing.assert_array_equal(rows_of(windows, len(every)), every)
 
 
 def test_layers_that_it_does_not_know_are_left():
@@ -161,8 +161,8 @@ def coarsely(graph):
     """The weights marked with 15 steps a channel, so that their rounding is what the outputs suffer from."""
     tensors = dict(graph.tensors)
     for node in graph.nodes:
-        if node.op.name in WEIGHTED:
-            t, axis = tensors[node.inputs[1]], WEIGHTED[node.op.name]
+        if node.op.weighted:
+            t, axis = tensors[node.inputs[1]], node.op.out_axis
             peaks = np.abs(np.moveaxis(t.data, axis, 0)).reshape(t.shape[axis], -1).max(1)
             scales = tuple((peaks / 7).astype(np.float32).tolist())
             tensors[t.name] = replace(t, quant=Quant(scales, (0,) * len(scales), axis))
@@ -214,7 +214,7 @@ def test_post_training_takes_it(bits, kept):
     torch.manual_seed(0)
     graph = frontend.load(Residual().eval(), torch.randn(1, *IMAGE))
     x = np.random.default_rng(0).normal(size=(32, IMAGE[1], IMAGE[2], IMAGE[0])).astype(np.float32)
-    layers = [n.name for n in simplify(graph).nodes if n.op.name in WEIGHTED]
+    layers = [n.name for n in simplify(graph).nodes if n.op.weighted]
     kept = [layers[{"first": 0, "last": -1}[k]] for k in kept]
     nearest, learned = (
         post_training(graph, x, rounding=r, activation_bits=bits, keep_float=kept) for r in ("nearest", "learned")
@@ -222,7 +222,7 @@ def test_post_training_takes_it(bits, kept):
     moved = {}
     mates = {n.name: n for n in nearest.nodes}
     for n in learned.nodes:
-        if n.op.name not in WEIGHTED:
+        if not n.op.weighted:
             continue
         a, b = learned.tensors[n.inputs[1]], nearest.tensors[mates[n.name].inputs[1]]
         assert a.quant == b.quant and a.dtype == b.dtype == ("float32" if n.name in kept else "int8")

@@ -9,11 +9,10 @@ import pytest
 import test_random_graphs
 from harness import compare, const, host_c, inputs_for, numpy_reference, tflm
 
-from intaglio.compress.bounds import Weighted
 from intaglio.compress.lossless import cost, lossless
 from intaglio.errors import GraphError
+from intaglio.executable import require_executable
 from intaglio.graph import Graph, Node, Quant, Tensor, packed_range, verify
-from intaglio.lower.calls import require_executable
 from intaglio.ops.add import Add
 from intaglio.ops.average_pool2d import AveragePool2D
 from intaglio.ops.concatenation import Concatenation
@@ -328,7 +327,7 @@ def in_few_bits(graph: Graph, rng) -> Graph:
     tensors = dict(graph.tensors)
     for node in graph.nodes:
         bits = int(rng.choice([8, 4, 4, 2]))
-        if isinstance(node.op, Weighted) and bits < 8:
+        if node.op.layer is not None and bits < 8:
             w = tensors[node.inputs[1]]
             tensors[w.name] = const(w.name, np.clip(w.data, *packed_range(bits)), replace(w.quant, bits=bits))
     return require_executable(verify(replace(graph, tensors=tensors), "quantized"))
@@ -344,7 +343,7 @@ def test_weights_of_few_bits_keep_them(make):
     for before, after in zip(graphs, reduced, strict=True):
         layers = {n.outputs[0]: n for n in before.nodes}
         for node in after.nodes:
-            if isinstance(node.op, Weighted):
+            if node.op.layer is not None:
                 old, new = (g.tensors[n.inputs[1]] for g, n in ((before, layers[node.outputs[0]]), (after, node)))
                 assert new.quant.bits == old.quant.bits
                 changed += new.quant.bits < 8 and new.shape != old.shape

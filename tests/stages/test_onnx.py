@@ -22,15 +22,22 @@ from typer.testing import CliRunner
 from intaglio import extras, interpret, pipeline
 from intaglio.cli import app
 from intaglio.errors import ModelError, ToolError, UnsupportedError
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import onnx as frontend
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
 from intaglio.summary import summarize
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
-MOVED = {"flatten_out": 1, "sigmoid_pooled": 1, "flatten_add": 1, "shuffle": 1, "select": 1, "conv1d": 2,
-         "conv1d_plain": 1}
+MOVED = {
+    "flatten_out": 1,
+    "sigmoid_pooled": 1,
+    "flatten_add": 1,
+    "shuffle": 1,
+    "select": 1,
+    "conv1d": 2,
+    "conv1d_plain": 1,
+}
 """As many transposes as from PyTorch itself: see test_torch_frontend.py."""
 
 

@@ -17,9 +17,9 @@ from onnx.backend.test.case import node
 from test_onnx import in_memory_order, nhwc
 
 from intaglio.errors import IntaglioError
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import onnx as frontend
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 OPSETS = range(11, 23)
 """The cases are of the package's newest operator set; they are told to be of the newest that is read."""

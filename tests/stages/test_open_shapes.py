@@ -323,7 +323,7 @@ def dilated(rng, dtype=None, line=False, depthwise=False):
     n, c = block[0] * block[1], int(rng.integers(1, 4))
     out_c = c * int(rng.integers(1, 3)) if depthwise else int(rng.integers(1, 5))
     x = act(rng, "x", (1, *size, c), dtype)
-    tail = (slice(1, None) if line else slice(None))
+    tail = slice(1, None) if line else slice(None)
     shape = lambda t, name, first, dims, ch: replace(t, name=name, shape=(first, *dims[tail], ch))  # noqa: E731
     x = shape(x, "x", 1, size, c)
     y4 = act(rng, "conv", (n, *(g[1] for g in grid), out_c), dtype)
@@ -380,7 +380,7 @@ def test_dilated_convolutions_match_litert(line, depthwise):
         data, left = dilated(rng, line=line, depthwise=depthwise)
         graph = replace(load(opened(data, **left)), name=f"case_{i}")
         assert {n.op.name for n in graph.nodes} <= {"reshape", "depthwise_conv2d" if depthwise else "conv2d"}
-        assert pipeline.reduced(load(data)).macs() == pipeline.reduced(graph).macs()
+        assert pipeline.lower(load(data)).macs() == pipeline.lower(graph).macs()
         rows = inputs_for(graph, rng, random=2)
         found = litert_reference(data, [r[0] for r in rows])
         if graph.tensors["x"].dtype == "float32":
@@ -460,6 +460,7 @@ def quantization(data: bytes, name: str, change) -> bytes:
 
 def test_a_bias_with_scales_along_the_dimension_of_its_weights():
     """As in TFLM's person_detect. So are one zero point for all scales, and a dimension that only one can be."""
+
     def along(axis):
         return lambda q: setattr(q, "quantizedDimension", axis)
 

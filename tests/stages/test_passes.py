@@ -13,9 +13,9 @@ from floats import same_graph
 import intaglio
 from intaglio import pipeline
 from intaglio.errors import IntaglioError
+from intaglio.floats.simplify import simplify
 from intaglio.ops.reshape import Reshape
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
 
 OTHERS = ("intaglio.cli", "intaglio.frontends", "intaglio.runners", "intaglio.ops")
 
@@ -44,16 +44,14 @@ PASSES = passes()
 
 
 def test_passes_are_found():
-    known = ("quantize.simplify.simplify", "lower.identities.remove_identities", "lower.outputs.own_outputs",
+    known = ("floats.simplify.simplify", "floats.identities.remove_identities", "lower.outputs.own_outputs",
              "lower.explicit_padding.explicit_padding", "compress.lossless.lossless", "plan.memory.plan")  # fmt: skip
     assert set(known) <= set(PASSES) and len(PASSES) >= 20
 
 
 def stage_of(name):
     """Graphs as the pass finds them: most take any, planning what has been lowered."""
-    if name == "lower.calls.attach_calls":
-        return pipeline.reduced
-    return pipeline.lower if name.startswith("plan.") else lambda graph: graph
+    return (lambda graph: pipeline.selected(graph, "host")) if name.startswith("plan.") else lambda graph: graph
 
 
 @pytest.mark.parametrize("name", PASSES)

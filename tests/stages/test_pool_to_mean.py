@@ -8,11 +8,11 @@ from torch import nn
 from torch_zoo import seq
 
 from intaglio import interpret
+from intaglio.floats.pool_to_mean import pool_to_mean
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
-from intaglio.quantize.pool_to_mean import pool_to_mean
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 X = np.random.default_rng(0).normal(size=(24, 8, 6, 3)).astype(np.float32) ** 3

@@ -12,13 +12,13 @@ from torch_zoo import IMAGE, ZOO, Fn, channels_last, conv, model, sample, seq
 
 from intaglio import interpret
 from intaglio.errors import DataError, UnsupportedError
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Quant, verify
 from intaglio.quantize.calibrate import calibrate
 from intaglio.quantize.post_training import post_training, quantize
 from intaglio.quantize.scales import affine, groups_of
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 NOT_IN_TFLITE = {

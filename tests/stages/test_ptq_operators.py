@@ -7,6 +7,7 @@ import pytest
 from harness import compare, host_c, tflm
 
 from intaglio import interpret
+from intaglio.floats.simplify import simplify
 from intaglio.graph import Graph, Node, Tensor, constant, verify
 from intaglio.ops.abs import Abs
 from intaglio.ops.base import Op
@@ -34,7 +35,6 @@ from intaglio.ops.square import Square
 from intaglio.ops.squared_difference import SquaredDifference
 from intaglio.quantize.explain import explain
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
 
 SHAPE = (1, 8, 8, 4)
 RNG = np.random.default_rng(11)

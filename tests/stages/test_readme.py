@@ -14,10 +14,10 @@ import pytest
 
 import intaglio
 from intaglio import arrays, interpret, package, train
-from intaglio.compress import recipe
-from intaglio.compress.steps import kinds
 from intaglio.extras import CPU_INDEX, INSTALL, TORCH
 from intaglio.manifest import Manifest
+from intaglio.recipes import recipe
+from intaglio.recipes.steps import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -78,9 +78,7 @@ def test_every_command_does_what_it_says(folder):
         assert (found.reshape(len(test["y"]), -1).argmax(1) == test["y"]).mean() > 0.95
     assert (place / "digits/objects/digits.o").exists() and (place / "digits/objects/max_pool2d.o").exists()
     # What is selected by a pattern differs from what is not.
-    whole, mixed, packed = (
-        Manifest.read(place / "digits" / name) for name in ("c", "mixed", "packed")
-    )
+    whole, mixed, packed = (Manifest.read(place / "digits" / name) for name in ("c", "mixed", "packed"))
     assert [layer.op for layer in mixed.layers].count("dequantize") > [x.op for x in whole.layers].count("dequantize")
     assert packed.weight_bytes < 0.85 * whole.weight_bytes
     # Another format of the same network, the same integers.

@@ -5,10 +5,10 @@ import tiny_models
 import torch
 from digits_model import trained
 
-from intaglio.compress import recipe as recipes
 from intaglio.compress.share import share
-from intaglio.compress.steps import kind_of, kinds
 from intaglio.errors import DataError, IntaglioError, RecipeError
+from intaglio.recipes import recipe as recipes
+from intaglio.recipes.steps import kind_of, kinds
 from intaglio.train.module import GraphModule
 
 torch.set_num_threads(1)

@@ -7,8 +7,8 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from intaglio.compress import recipe_picture
-from intaglio.compress.recipe_picture import BOTTOM, DOT, HEIGHT, LEFT, LINE, RIGHT, TOP, WIDTH, Label, place_labels
+from intaglio.recipes import picture as recipe_picture
+from intaglio.recipes.picture import BOTTOM, DOT, HEIGHT, LEFT, LINE, RIGHT, TOP, WIDTH, Label, place_labels
 
 STEPS = ["0 input", "1 channels", "2 prune", "3 quantize", "4 lossless", "5 encode"]
 

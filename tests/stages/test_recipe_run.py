@@ -19,11 +19,11 @@ from digits_model import digits, trained
 
 import intaglio
 from intaglio import extras, graph_file, interpret
-from intaglio.compress import recipe_run
 from intaglio.compress.prune import sparsity_of
-from intaglio.compress.recipe_measure import Measured
 from intaglio.emit import tflite as writer
 from intaglio.errors import DataError, OutputError, TrainingError
+from intaglio.recipes import run as recipe_run
+from intaglio.recipes.measure import Measured
 from intaglio.train import checkpoint
 
 torch.set_num_threads(1)

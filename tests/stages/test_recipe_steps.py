@@ -12,15 +12,15 @@ from torch import nn
 
 import intaglio
 from intaglio import boards, graph_file
-from intaglio.compress import recipe_measure
 from intaglio.compress.prune import sparsity_of
 from intaglio.emit import tflite as writer
 from intaglio.errors import DataError, OutputError, RecipeError, ToolError, UnsupportedError
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph
-from intaglio.lower.choose_encodings import choose_encodings
 from intaglio.ops.batch_norm import BatchNorm
-from intaglio.quantize.simplify import simplify
+from intaglio.recipes import measure as recipe_measure
+from intaglio.select.weights import choose_encodings
 from intaglio.train import to_graph, to_module
 from intaglio.train.loop import Settings, fit
 

@@ -25,12 +25,12 @@ from torch_zoo import seq  # noqa: E402
 import intaglio  # noqa: E402
 from intaglio.accuracy import classes_of, count  # noqa: E402
 from intaglio.cli import app  # noqa: E402
+from intaglio.floats.run import run_float  # noqa: E402
+from intaglio.floats.simplify import simplify  # noqa: E402
 from intaglio.frontends import torch as frontend  # noqa: E402
 from intaglio.quantize.calibrate import calibrate  # noqa: E402
 from intaglio.quantize.explain import CAP, explain  # noqa: E402
 from intaglio.quantize.post_training import post_training, quantize  # noqa: E402
-from intaglio.quantize.simplify import simplify  # noqa: E402
-from intaglio.train.float_run import run_float  # noqa: E402
 
 torch.set_num_threads(1)
 need_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
@@ -128,6 +128,7 @@ def test_report_names_uneven_channels():
 
 def test_report_of_constants_and_softmax():
     """Tensors of zeros have no signal: figures stay finite, and JSON has no NaN."""
+
     def spoil(module):
         module[0].bias[:] = -1e3
 

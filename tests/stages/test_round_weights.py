@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import intaglio
 from intaglio import to_int8
-from intaglio.compress import huffman
+from intaglio.codecs import huffman
 from intaglio.compress import round_weights as rounding
 from intaglio.compress.round_weights import _bits, _error, descend, round_weights
 from intaglio.errors import DataError

@@ -14,12 +14,11 @@ from intaglio.compress.layers import weights_of
 from intaglio.compress.prune import keep_zeros, prune
 from intaglio.compress.share import MOST, codebook, group_of, k_means, keep_codebooks, nearest, share
 from intaglio.errors import DataError
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import verify
 from intaglio.quantize.calibrate import calibrate
 from intaglio.quantize.post_training import quantize
-from intaglio.quantize.scales import WEIGHTED
-from intaglio.quantize.simplify import simplify
 from intaglio.train import quantization_aware, to_graph, to_module
 from intaglio.train.loop import Settings, evaluate, fit
 
@@ -29,7 +28,7 @@ BRIEF = Settings(2, 64, 0.003)
 
 def constants(graph):
     """The weights of each layer, in floats or integers."""
-    return {n.name: graph.tensors[n.inputs[1]] for n in graph.nodes if n.op.name in WEIGHTED}
+    return {n.name: graph.tensors[n.inputs[1]] for n in graph.nodes if n.op.weighted}
 
 
 def values(module):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from intaglio import pipeline
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 
 HERE = Path(__file__).parent / "three_ways"
 

@@ -15,10 +15,10 @@ from intaglio.compress.prune import prune
 from intaglio.compress.share import share
 from intaglio.compress.tie import tie
 from intaglio.errors import DataError
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import constant
 from intaglio.interpret import run
-from intaglio.quantize.simplify import simplify
 from intaglio.train import quantization_aware, to_graph, to_module
 from intaglio.train.loop import Settings, evaluate, fit
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from intaglio.cli import app
 from intaglio.errors import DataError, ModelError, UnsupportedError
+from intaglio.floats.run import run_float
 from intaglio.frontends import torch as frontend
 from intaglio.frontends import torch_pt2, torch_state
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 KINDS = ["residual", "split", "adaptive_max", "shuffle", "arithmetic", "two_outputs", "mlp_bn", "silu"]

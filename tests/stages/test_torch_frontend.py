@@ -12,13 +12,20 @@ from torch_zoo import IMAGE, ZOO, Fn, channels_last, conv, model, sample, seq
 
 from intaglio import extras
 from intaglio.errors import DataError, ToolError, UnsupportedError
+from intaglio.floats.run import keeps_batch, run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import keeps_batch, run_float
 
 torch.set_num_threads(1)
-MOVED = {"flatten_out": 1, "sigmoid_pooled": 1, "flatten_add": 1, "shuffle": 1, "select": 1, "conv1d": 2,
-         "conv1d_plain": 1}
+MOVED = {
+    "flatten_out": 1,
+    "sigmoid_pooled": 1,
+    "flatten_add": 1,
+    "shuffle": 1,
+    "select": 1,
+    "conv1d": 2,
+    "conv1d_plain": 1,
+}
 """Modules in which data has to move, and how many transposes that takes: a flattened map that is an output or meets
 another vector, a row cut from a map, a channel shuffle, a sequence that comes and goes channels first."""
 

@@ -10,10 +10,10 @@ from torch import nn
 from torch_zoo import Fn, channels_last, conv, seq
 
 from intaglio import interpret
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.quantize.post_training import post_training
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 

@@ -15,6 +15,8 @@ import intaglio
 from intaglio import interpret
 from intaglio.emit import tflite as writer
 from intaglio.errors import DataError, UnsupportedError
+from intaglio.floats.run import run_float
+from intaglio.floats.simplify import simplify
 from intaglio.frontends import tflite as reader
 from intaglio.frontends import torch as frontend
 from intaglio.graph import INT_RANGE, Quant, computes_in_float
@@ -23,8 +25,6 @@ from intaglio.quantize.correct_bias import correct_bias
 from intaglio.quantize.explain import explain
 from intaglio.quantize.post_training import post_training, quantize
 from intaglio.quantize.scales import symmetric
-from intaglio.quantize.simplify import simplify
-from intaglio.train.float_run import run_float
 
 torch.set_num_threads(1)
 INT8_ALONE = {"silu": ["silu"], "negate_square": ["neg", "square"], "extremes": ["neg"]}

@@ -131,6 +131,7 @@ def big() -> Graph:
 
 def unsupported() -> bytes:
     """`image` as a .tflite, with its SOFTMAX and RESHAPE called something that intaglio lacks."""
+
     class Renamed(Softmax):
         def to_tflite(self, node, graph):
             return replace(super().to_tflite(node, graph), builtin="COS", options="")

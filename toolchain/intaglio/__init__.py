@@ -4,7 +4,7 @@ byte-exact in integers.
 The public API: the verbs of the command line as functions. `model` is a .tflite, .onnx or .pt2 file, a folder
 that `compile` wrote, or a Graph; `board` is a name from `intaglio boards` or a folder with a board.toml. Bad input
 raises IntaglioError. What takes long or needs a package is imported when it is called. `intaglio.compress(model,
-recipe, train, test, out)` is compress/recipe_run.py.
+recipe, train, test, out)` is recipes/run.py.
 """
 
 from __future__ import annotations
@@ -35,12 +35,9 @@ __all__ = [
 
 def version() -> str:
     """The version of the installed package."""
-    from importlib import metadata
+    from . import extras
 
-    try:
-        return metadata.version("intaglio")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
+    return extras.version()
 
 
 def load(model: Model) -> Graph:
@@ -109,7 +106,7 @@ def compile(
 ) -> Compiled:
     """Write a model as a folder of C for a board, and firmware.elf unless `build` is false. A float model becomes
     float32 C: `to_int8` quantizes it first. `lossless` removes what no output byte depends on: see
-    compress/lossless.py. `weights`: how flash holds them, see lower/choose_encodings.py.
+    compress/lossless.py. `weights`: how flash holds them, see select/weights.py.
 
     Raises UnsupportedError, FitError, BuildError, ToolError, BoardError, OutputError, and DataError for `lossless` with
     a float model; then nothing is written.
@@ -214,7 +211,7 @@ def export(
     if not runtimes or not set(runtimes) <= set(RUNTIMES):
         raise DataError("runtimes", f"are {', '.join(map(repr, runtimes)) or 'none'}", ", ".join(RUNTIMES))
     graph = load(model)
-    made, notes = portable(package.reduced(graph, borders=False) if lossless else graph, runtimes)
+    made, notes = portable(package.losslessly_reduced(graph, borders=False) if lossless else graph, runtimes)
     files.write_file(Path(tflite), write(made))
     return notes
 

@@ -88,8 +88,8 @@ def on_board(firmware: Firmware, inputs: Sequence[Array], labels: Array, timeout
 
 def of_floats(graph: Graph, inputs: Sequence[Array], labels: Array, each: Progress) -> Accuracy:
     """Run a float graph in PyTorch. `inputs`: float32 [n, *shape]. Raises ToolError without PyTorch."""
-    from .quantize.simplify import simplify
-    from .train.float_run import keeps_batch, run_float
+    from .floats.run import keeps_batch, run_float
+    from .floats.simplify import simplify
 
     graph = simplify(graph)
     size = PORTION if keeps_batch(graph) else 1

@@ -11,9 +11,8 @@ import numpy as np
 
 from . import boards, build, interpret, package, runners
 from .boards import Board
-from .emit.c import layer_name
 from .errors import FitError
-from .graph import Array, Graph
+from .graph import Array, Graph, layer_name
 
 MAX_INPUTS = 16
 """Inputs that are looked at: all results of all layers are kept."""

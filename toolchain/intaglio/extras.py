@@ -1,6 +1,8 @@
-"""Packages that only some of the work needs: the line that installs each, and the error for one that is missing."""
+"""What is installed: this package's version, and the packages that only some of the work needs."""
 
 from __future__ import annotations
+
+from importlib import metadata
 
 from .errors import ToolError
 
@@ -15,6 +17,14 @@ INSTALL = {
     "scikit-learn": "pip install 'scikit-learn>=1.4'",
 }
 """By the name of the distribution. README, doctor and errors give the same line."""
+
+
+def version() -> str:
+    """The version of the installed package."""
+    try:
+        return metadata.version("intaglio")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 def missing(distribution: str) -> ToolError:

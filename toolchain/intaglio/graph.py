@@ -27,8 +27,8 @@ DTYPES: dict[str, np.dtype[Any]] = {n: np.dtype(n) for n in ("float32", *INT_RAN
 PACKED_BITS = (4, 2)
 Array = np.ndarray[Any, np.dtype[Any]]
 Preference = Literal["dense", "size", "balanced", "speed"]
-"""What storing weights is to be good for: see lower/choose_encodings.py."""
-Stage = Literal["float", "quantized", "lowered", "planned"]
+"""What storing weights is to be good for: see select/weights.py."""
+Stage = Literal["float", "quantized", "selected", "planned"]
 
 
 @dataclass(frozen=True)
@@ -202,6 +202,11 @@ def packed_size(values: int, bits: int) -> int:
     return -(-values * bits // 8)
 
 
+def layer_name(name: str) -> str:
+    """A node's name without the list of fused names that TensorFlow appends."""
+    return name.split(";")[0]
+
+
 def same_parts(a: Graph, b: Graph) -> bool:
     """Whether two graphs have equal nodes on the very same tensors, as where a pass has found nothing to do."""
 
@@ -222,7 +227,7 @@ def computes_in_float(graph: Graph) -> bool:
     return any(
         t is not None and t.dtype == "float32"
         for n in graph.nodes
-        if n.op.name not in ("quantize", "dequantize")
+        if not n.op.requantizes
         for t in (*graph.ins(n), *graph.outs(n))
     )
 
@@ -261,7 +266,7 @@ def verify(graph: Graph, stage: Stage) -> Graph:
     are finite, each tensor is written once, shapes are what the operators say, constants match their shape and dtype,
     per-channel quantization has one entry a channel.
     quantized: an operator other than QUANTIZE and DEQUANTIZE has float32 tensors only, or none.
-    lowered: each node has its Calls.
+    selected: each node has its Calls.
     planned: each tensor that is read or written has its place, inside the arena.
     """
     here = f"graph {graph.name}"
@@ -348,12 +353,12 @@ def _verify_stage(graph: Graph, node: Node, stage: Stage) -> None:
     here = f"node {node.name} ({node.op.name})"
     if stage == "float":
         return
-    if node.op.name not in ("quantize", "dequantize"):
+    if not node.op.requantizes:
         dtypes = {t.dtype for t in (*graph.ins(node), *graph.outs(node)) if t is not None}
         if "float32" in dtypes and len(dtypes) > 1:
             raise GraphError(here, f"its tensors are {', '.join(sorted(dtypes))}", "all float32, or none")
-    if stage == "lowered" and not node.calls:
-        raise GraphError(here, "has not been lowered to a kernel call")
+    if stage == "selected" and not node.calls:
+        raise GraphError(here, "has no kernel call")
     if stage == "planned":
         for t in (*graph.ins(node), *graph.outs(node)):
             if t is None:

@@ -23,7 +23,7 @@ from .errors import IntaglioError, ModelError
 from .files import write_file
 from .frontends.reading import model_bytes
 from .graph import DTYPES, DTypeName, Graph, Node, Quant, Tensor, constant, verify
-from .lower import encodings
+from .kernels import encodings
 from .ops import all_ops
 from .ops.base import Op
 from .ops.unsupported import Unsupported
@@ -144,7 +144,7 @@ def _require_own_states(graph: Graph, where: str) -> None:
     """State is for the two operators that read and assign it: others take what holds data for a constant."""
     for node in graph.nodes:
         for t in graph.ins(node):
-            if t is not None and t.state and node.op.name not in ("read_variable", "assign_variable"):
+            if t is not None and t.state and not node.op.state:
                 found = f"{node.op.name} ({node.name}) takes the state {t.name}"
                 raise ModelError(where, found, "what READ_VARIABLE gives of it")
     made = {*graph.inputs, *graph.outputs, *(name for node in graph.nodes for name in node.outputs)}

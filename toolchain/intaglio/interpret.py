@@ -10,7 +10,6 @@ import numpy as np
 
 from .errors import DataError
 from .graph import Array, Graph
-from .ops.assign_variable import AssignVariable
 
 State = Mapping[str, Array]
 
@@ -43,7 +42,7 @@ def step(
     for node in graph.nodes:
         xs = [None if not n else now[n] if n in now else values[n] for n in node.inputs]
         found = node.op.reference(xs, graph.ins(node), graph.outs(node))
-        if isinstance(node.op, AssignVariable):
+        if node.op.state == "assigns":
             now[node.inputs[1]] = found[0]
             continue
         for name, value in zip(node.outputs, found, strict=True):

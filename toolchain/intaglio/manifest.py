@@ -12,12 +12,12 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from .errors import BuildError
-from .graph import DTYPES, DTypeName, Preference
+from .graph import DTYPES, DTypeName, Preference, Tensor
 
 FILE = "intaglio.json"
 C_TYPES: dict[str, str] = {
     "float32": "float", "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t",
-    "int64": "int64_t", "uint16": "uint16_t",
+    "int64": "int64_t", "uint16": "uint16_t", "uint32": "uint32_t",
 }  # fmt: skip
 
 
@@ -57,6 +57,18 @@ class Port(_Frozen):
         return C_TYPES[self.dtype]
 
 
+def port_of(t: Tensor) -> Port:
+    """What intaglio.json says of an input or output."""
+    per_tensor = t.quant is not None and t.quant.per_tensor
+    return Port(
+        name=t.name,
+        shape=t.shape or (1,),
+        dtype=t.dtype,
+        scale=t.scale if per_tensor else None,
+        zero_point=t.zero_point if per_tensor else None,
+    )
+
+
 class Layer(_Frozen):
     """One layer, in execution order."""
 
@@ -67,7 +79,7 @@ class Layer(_Frozen):
     line: tuple[StrictInt, StrictInt] | None
     """First and last line of its call in <model>.c; null for a layer without code."""
     encoding: str = ""
-    """How flash holds its weights (lower/encodings); empty: as they are."""
+    """How flash holds its weights (kernels/encodings); empty: as they are."""
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -109,7 +121,7 @@ class Manifest(_Frozen):
     lossless: bool = False
     """Whether channels were removed (compress/lossless.py): `layers` are then those of the C, not of the model."""
     weights: Preference = "dense"
-    """How flash holds weights (lower/choose_encodings.py)."""
+    """How flash holds weights (select/weights.py)."""
     files: dict[str, Sha256] = {}
     """SHA-256 of everything else that was written. A file that is not among these, or has changed, is the user's."""
     firmware: Built | None = None

@@ -21,11 +21,10 @@ from .arrays import load as load_arrays
 from .boards import Board
 from .build import Firmware
 from .emit import tflite as tflite_writer
-from .emit.c import port_of
 from .errors import DataError, IntaglioError, ModelError, UnsupportedError
 from .escape import for_file_name
 from .graph import Array, Graph, Preference, float_model
-from .manifest import FILE, Manifest, Port
+from .manifest import FILE, Manifest, Port, port_of
 from .pipeline import ModuleOf
 from .quantize.methods import Method
 from .quantize.scales import ActivationBits
@@ -121,7 +120,7 @@ def stored_as(path: Path) -> Preference:
     return Manifest.read(path).weights if is_compiled(path) else "dense"
 
 
-def reduced(graph: Graph, borders: bool = True) -> Graph:
+def losslessly_reduced(graph: Graph, borders: bool = True) -> Graph:
     """The smallest graph with the same bytes out (compress/lossless.py). Raises DataError for a float model."""
     if float_model(graph):
         raise DataError("--lossless", f"{graph.name} is float", "a quantized model", "--calibrate quantizes it")
@@ -136,13 +135,13 @@ def emit(
     """The files of a compiled folder, by relative path. Raises UnsupportedError, and FitError when it cannot fit.
 
     With `lossless` the C is of the reduced graph; the model beside it stays, as what the C is judged by. `weights` says
-    how flash holds them (lower/choose_encodings.py).
+    how flash holds them (select/weights.py).
     """
     if lossless:
         say("removing channels")
-    executed = reduced(graph) if lossless else graph
+    executed = losslessly_reduced(graph) if lossless else graph
     say("generating C")
-    contents = pipeline.compile_graph(executed, board.name, board.load_target().kernels, weights, board.target)
+    contents = pipeline.compile_graph(executed, board, weights)
     manifest = Manifest.model_validate_json(contents[FILE])
     manifest = manifest.model_copy(update={"lossless": lossless, "weights": weights})
     contents[FILE] = manifest.to_json().encode()

@@ -1,4 +1,4 @@
-"""The stages in order: load -> quantize -> lower -> plan -> emit. The file to read first.
+"""The stages in order: load -> quantize -> lower -> select -> plan -> emit. The file to read first.
 
 Each stage is a function from Graph to Graph; `verify` runs after it. Building and running what comes out is in
 build.py and runners/.
@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import graph_file
+from . import boards, graph_file, targets
+from .boards import Board
+from .dead_code import dead_code
 from .emit.c import emit
 from .errors import DataError, ModelError
+from .executable import require_executable
+from .floats.simplify import simplify
 from .graph import Graph, Preference, float_model, verify
-from .lower.calls import attach_calls, require_executable
-from .lower.choose_encodings import choose_encodings
-from .lower.dead_code import dead_code
-from .lower.encoding_costs import CORE
 from .lower.fold_constants import fold_constants
 from .lower.outputs import own_outputs
 from .plan.memory import plan
-from .quantize.simplify import simplify
+from .select.select import select
+from .targets import Target
 
 STATE_DICTS = (".pt", ".pth")
 ModuleOf = tuple[str, str]
@@ -70,17 +71,8 @@ def executable(graph: Graph) -> Graph:
     return simplify(graph) if float_model(graph) else graph
 
 
-def lower(graph: Graph, weights: Preference = "dense", core: str = CORE) -> Graph:
-    """A quantized or float Graph -> a lowered one: simplified, each node with its C calls.
-
-    `weights` says how flash holds them, by what that costs on `core`: see lower/choose_encodings.py.
-    """
-    graph = verify(choose_encodings(reduced(graph), weights, core), "quantized")
-    return verify(attach_calls(graph), "lowered")
-
-
-def reduced(graph: Graph) -> Graph:
-    """A quantized or float Graph -> what of it is computed on the device, before anything is chosen for it."""
+def lower(graph: Graph) -> Graph:
+    """A quantized or float Graph -> what of it is computed on the device, before a kernel is chosen for anything."""
     graph = require_executable(executable(graph))
     verify(graph, "quantized")
     for pass_ in (dead_code, fold_constants, own_outputs):
@@ -88,8 +80,23 @@ def reduced(graph: Graph) -> Graph:
     return graph
 
 
+def selected(graph: Graph, target: Target | str, weights: Preference = "dense") -> Graph:
+    """A quantized or float Graph -> a lowered one, each node with the C calls of its kernel on a target or the one of
+    that name.
+
+    `weights` says what the way in which flash holds them is to be good for: see select/weights.py.
+    """
+    target = targets.load(target) if isinstance(target, str) else target
+    return verify(select(lower(graph), target, weights), "selected")
+
+
 def compile_graph(
-    graph: Graph, board: str, kernel_folders: tuple[str, ...] = ("c",), weights: Preference = "dense", core: str = CORE
+    graph: Graph, board: Board | str, weights: Preference = "dense", target: Target | None = None
 ) -> dict[str, bytes]:
-    """A quantized or float Graph -> the files of a folder of C (see emit/c.py), its weights stored as `lower` says."""
-    return emit(verify(plan(lower(graph, weights, core)), "planned"), board, kernel_folders)
+    """A quantized or float Graph -> the files of a folder of C (see emit/c.py), for a board or the name of one.
+
+    `target`: another than the board's own, such as one with other kernels.
+    """
+    board = boards.load(board) if isinstance(board, str) else board
+    chosen = selected(graph, target or board.load_target(), weights)
+    return emit(verify(plan(chosen), "planned"), board.name)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .emit.c import layer_name
-from .graph import Graph, float_model
-from .lower.choose_encodings import PREFERENCES, best, options, ram_bytes
-from .lower.encoding_costs import CORE, costs, counted_on
-from .pipeline import reduced
+from . import targets
+from .graph import Graph, float_model, layer_name
+from .kernels import costs
+from .kernels.costs import CORE, counted_on
+from .pipeline import lower
+from .select.weights import PREFERENCES, best, options, ram_bytes
 
 
 @dataclass(frozen=True)
 class Way:
-    """One encoding of a layer's weights; see lower/choose_encodings.py."""
+    """One encoding of a layer's weights; see select/weights.py."""
 
     encoding: str
     flash_bytes: int
@@ -48,8 +49,8 @@ def stored_weights(graph: Graph, core: str = CORE) -> list[StoredWeights]:
     """Every layer that has a choice; none in a float model. Raises UnsupportedError as compiling does."""
     if float_model(graph):
         return []
-    graph = reduced(graph)
-    layers, ram = options(graph, core), ram_bytes(graph)
+    graph, target = lower(graph), targets.load(core)
+    layers, ram = options(graph, target), ram_bytes(graph, target)
     code = {kernel: int(cost["code"]) for kernel, cost in costs(core).items()}
     chosen = {preference: best(layers, preference, ram, core) for preference in PREFERENCES}
     return [

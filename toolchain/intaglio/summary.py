@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .emit.c import layer_name
+from .dead_code import dead_code
 from .errors import GraphError
-from .graph import Graph, Node, Tensor, float_model, verify
-from .lower.dead_code import dead_code
-from .lower.fuse_padding import fuse_padding
-from .ops.unsupported import Unsupported
+from .floats.fuse_padding import fuse_padding
+from .graph import Graph, Node, Tensor, float_model, layer_name, verify
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def summarize(graph: Graph) -> Summary:
 
 def _meant_as_float(graph: Graph) -> bool:
     """Whether a model is in floats but for operators that are unsupported, whose integers are shapes and indices."""
-    if not any(isinstance(node.op, Unsupported) for node in graph.nodes):
+    if not any(not node.op.supported for node in graph.nodes):
         return False
     ends = {graph.tensors[n].dtype for n in (*graph.inputs, *graph.outputs)}
     return "float32" in ends and all(t.quant is None for t in graph.tensors.values() if not t.is_const)
@@ -123,13 +121,13 @@ def _layer(node: Node, graph: Graph, is_float: bool, taken: bool, counted: set[s
     constants = [t for t in ins if t is not None and t.is_const and t.name not in counted]
     counted.update(t.name for t in constants)
     flowing = [t for t in ins if t is not None and not t.is_const]
-    unsupported = isinstance(node.op, Unsupported)
+    unsupported = not node.op.supported
     # Integer weights of a float model are turned into floats before anything is computed.
     hybrid = is_float and not unsupported and any(t is not None and t.dtype != "float32" for t in ins)
     problems = [] if hybrid or (taken and not unsupported) else node.op.check(ins, outs)
     return LayerSummary(
         name=layer_name(node.name),
-        op=node.op.kind if isinstance(node.op, Unsupported) else node.op.name,
+        op=node.op.title,
         inputs=tuple(t.shape for t in flowing),
         outputs=tuple(t.shape for t in outs),
         dtype=(outs or flowing)[0].dtype if outs or flowing else "",

@@ -1,4 +1,4 @@
-/* Decodes the weights of a layer from canonical Huffman codes (compress/huffman.py writes them and says what
+/* Decodes the weights of a layer from canonical Huffman codes (codecs/huffman.py writes them and says what
  * lies in the tables). Rows come one after another from the first on:
  *
  *     itg_huffman d;

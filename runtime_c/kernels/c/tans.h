@@ -1,4 +1,4 @@
-/* Decodes the weights of a layer from tANS codes (compress/tans.py writes them and says what lies in the tables
+/* Decodes the weights of a layer from tANS codes (codecs/tans.py writes them and says what lies in the tables
  * and how decoding goes). It is used like huffman.h, but for itg_tans_begin, which builds its tables in scratch memory. */
 #ifndef ITG_TANS_H
 #define ITG_TANS_H

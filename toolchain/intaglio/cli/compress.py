@@ -34,9 +34,9 @@ def compress(
     Interrupted at any moment, the same command goes on where it was.
     """
     from .. import boards
-    from ..compress.recipe_report import cells, fell, summary, to_rows
-    from ..compress.recipe_run import MODEL, TFLITE
-    from ..compress.recipe_run import compress as run
+    from ..recipes.report import cells, fell, summary, to_rows
+    from ..recipes.run import MODEL, TFLITE
+    from ..recipes.run import compress as run
 
     with common.steps() as show:
         found = run(

@@ -41,7 +41,7 @@ def export(
         graph = package.load(source, how, say, common.module_of(module, example))
         if lossless:
             say("removing channels")
-            graph = package.reduced(graph, borders=False)
+            graph = package.losslessly_reduced(graph, borders=False)
         say("writing")
         made, notes = portable(graph, RUNTIMES if runtime is None else (runtime,))
         data = write(made)

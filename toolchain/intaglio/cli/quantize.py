@@ -92,7 +92,7 @@ def quantize(
             chosen = bits_within(every, weight_bytes, max_drop, test, graph, made, say)
         say("quantizing")
         found = made(chosen)
-        written = package.reduced(found, borders=False) if lossless else found
+        written = package.losslessly_reduced(found, borders=False) if lossless else found
         data = write(written) if out is not None else b""
         if report or json is not None:
             say("comparing floats and integers")
@@ -117,10 +117,10 @@ def quantize(
 
 
 def _compare(graph: Graph, quantized: Graph, arrays: dict[str, Array], equalized: bool) -> QuantizationReport:
+    from ..floats.simplify import simplify
     from ..quantize.calibrate import read_samples
     from ..quantize.equalize import equalize
     from ..quantize.explain import explain
-    from ..quantize.simplify import simplify
 
     # Equalization changes what is between the layers, not the outputs: that is what the integers stand for.
     floats = equalize(graph) if equalized else simplify(graph)

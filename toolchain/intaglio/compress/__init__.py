@@ -10,13 +10,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .recipe_run import Compressed
+    from ..recipes.run import Compressed
 
 
 class _Verb(ModuleType):
     def __call__(self, *args: Any, **kwargs: Any) -> Compressed:
-        """See recipe_run.compress."""
-        from .recipe_run import compress
+        """See recipes.run.compress."""
+        from ..recipes.run import compress
 
         return compress(*args, **kwargs)
 

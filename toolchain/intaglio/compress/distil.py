@@ -15,12 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..dead_code import dead_code
 from ..errors import DataError
+from ..floats.simplify import simplify
 from ..graph import Graph
-from ..lower.dead_code import dead_code
-from ..ops.softmax import Softmax
 from ..quantize.partial import choose
-from ..quantize.simplify import simplify
 from ..train.module import GraphModule
 
 LEAST = 1e-8
@@ -223,7 +222,7 @@ def _gives_probabilities(module: Any) -> bool:
     if not isinstance(module, GraphModule):
         return False
     last = module.graph.producer(module.graph.outputs[0])
-    return last is not None and isinstance(last.op, Softmax)
+    return last is not None and last.op.gives_probabilities
 
 
 def _listed(outputs: Any, log: bool) -> list[Any]:

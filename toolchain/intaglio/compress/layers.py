@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from torch.nn.utils import parametrize
 
 from ..quantize.partial import choose
-from ..quantize.scales import WEIGHTED
 from ..train.module import GraphModule, graph_module
 
 Value = TypeVar("Value")
@@ -60,15 +59,13 @@ def weights_of(module: GraphModule, layers: Collection[str] = ("*",), option: st
     """
     module = graph_module(module)
     graph = module.graph
-    weighted = [n for n in graph.nodes if n.op.name in WEIGHTED and n.inputs[1] in module.places]
+    weighted = [n for n in graph.nodes if n.op.weighted and n.inputs[1] in module.places]
     wanted = choose(replace(graph, nodes=tuple(weighted)), layers, option)
     found: dict[str, Weights] = {}
     for node in weighted:
         if node.outputs[0] in wanted:
             key, attribute = module.places[node.inputs[1]]
-            place = Weights(
-                node.name, node.inputs[1], getattr(module.layers, key), attribute, WEIGHTED[node.op.name]
-            )
+            place = Weights(node.name, node.inputs[1], getattr(module.layers, key), attribute, node.op.out_axis)
             found.setdefault(node.inputs[1], place)
     return list(found.values())
 

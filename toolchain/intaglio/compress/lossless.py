@@ -7,11 +7,11 @@ at the border; a convolution that reads it then has a bias for each of a few kin
 
 from __future__ import annotations
 
+from ..dead_code import dead_code
+from ..executable import require_executable
 from ..graph import Graph, verify
-from ..lower.calls import require_executable
-from ..lower.dead_code import dead_code
 from ..ops.conv2d_borders import MAX_CLASSES, Conv2DBorders
-from .needed import needed
+from .analyses.needed import needed
 from .shrink import shrink
 
 

@@ -15,7 +15,6 @@ from torch import nn
 
 from ..errors import DataError
 from ..graph import Graph
-from ..quantize.scales import WEIGHTED
 from ..train.module import GraphModule
 from .layers import Weights, by_layer, weights_of
 from .share import Shared
@@ -153,7 +152,7 @@ def sparsity_of(graph: Graph) -> dict[str, float]:
     """The part of the weights that is zero, of each layer with constant weights, in floats or in integers."""
     found = {}
     for node in graph.nodes:
-        data = graph.tensors[node.inputs[1]].data if node.op.name in WEIGHTED else None
+        data = graph.tensors[node.inputs[1]].data if node.op.weighted else None
         if data is not None:
             found[node.name] = float((data == 0).mean())
     return found

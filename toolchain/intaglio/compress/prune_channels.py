@@ -17,8 +17,8 @@ import numpy as np
 
 from ..errors import DataError
 from ..graph import Array, Graph, Node, Quant, Tensor, constant, float_model, verify
-from .dependencies import Along, Dependencies, Family, dependencies
-from .importance import Importance, l2
+from .analyses.dependencies import Along, Dependencies, Family, dependencies
+from .analyses.importance import Importance, l2
 
 Ranking = Literal["layer", "global"]
 ROUND_TO = 4
@@ -80,7 +80,7 @@ def choose_channels(
     found = dependencies(graph)
     if not found.count:
         why = "has no channels that can be removed: all are inputs or outputs, or an operator needs all of them"
-        remedy = "Weights that are computed from int8 or float16 become floats with quantize.simplify.simplify"
+        remedy = "Weights that are computed from int8 or float16 become floats with floats.simplify.simplify"
         raise DataError(f"graph {graph.name}", why, "", remedy)
     ratios = _ratios(graph, found, ratio) if ratio is not None else {}
     scores = importance(graph, found)

@@ -17,17 +17,13 @@ import numpy as np
 import torch
 
 from ..errors import DataError
+from ..floats.run import keeps_batch
 from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, constant, packed_range
-from ..ops.depthwise_conv2d import DepthwiseConv2D
-from ..ops.softmax import Softmax
-from ..ops.transpose_conv import TransposeConv
 from ..quantize.correct_bias import without_shift
-from ..quantize.learn_rounding import MOST_ROWS, MOST_TAPS, columns, grouped, ungrouped
+from ..quantize.learn_rounding import MOST_ROWS, MOST_TAPS, columns, grouped
 from ..quantize.partial import choose
-from ..quantize.scales import WEIGHTED
 from ..quantize.side_by_side import Layer, channels_of
 from ..quantize.simulate import real_values
-from ..train.float_run import keeps_batch
 from ..train.integer import run_node
 
 STEPS = np.geomspace(1 / 127, 1 / 2, 14)
@@ -82,11 +78,12 @@ def round_weights(graph: Graph, inputs: Sequence[Array], price: float, layers: C
 
 
 def _fits(graph: Graph, node: Node) -> bool:
-    if node.op.name not in WEIGHTED or isinstance(node.op, TransposeConv):
+    layer = node.op.layer
+    if layer is None or not layer.has_windows:
         return False
     x, w, y = (graph.tensors[n] for n in (*node.inputs[:2], node.outputs[0]))
     alone = len(graph.consumers(w.name)) == 1 and (len(node.inputs) < 3 or len(graph.consumers(node.inputs[2])) == 1)
-    small = w.size // w.shape[WEIGHTED[node.op.name]] <= MOST_TAPS and y.size // y.shape[-1] <= MOST_ROWS
+    small = w.size // w.shape[node.op.out_axis] <= MOST_TAPS and y.size // y.shape[-1] <= MOST_ROWS
     return w.is_const and {x.dtype, w.dtype, y.dtype} == {"int8"} and alone and small
 
 
@@ -96,19 +93,20 @@ def _fits(graph: Graph, node: Node) -> bool:
 def _layer(graph: Graph, node: Node, real: Any, seen: Any) -> Layer:
     """A layer whose float form is what its integers stand for. `real`, `seen`: its inputs, integers less zero."""
     x, w = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
-    assert w.quant is not None
-    axis = WEIGHTED[node.op.name]
+    op = node.op.layer
+    assert op is not None and w.quant is not None
+    axis = node.op.out_axis
     weights = torch.tensor(real_values(w))
     biased = len(node.inputs) > 2 and node.inputs[2]
     bias = torch.tensor(real_values(graph.tensors[node.inputs[2]])) if biased else torch.zeros(w.shape[axis])
-    return Layer(node.op, axis, weights, weights, w.quant, bias, bias, _real(real, x), _real(seen, x))
+    return Layer(op, axis, weights, weights, w.quant, bias, bias, _real(real, x), _real(seen, x))
 
 
 def _chosen(layer: Layer, slopes: Array, price: float) -> Layer:
     """The layer with the weights whose harm, and bits at `price` each, are least."""
     moments, cross, harm = _moments(layer, slopes)
     weights = grouped(layer, layer.weights.numpy().astype(np.float64))
-    packed = isinstance(layer.op, DepthwiseConv2D) or layer.weights.numel() < FEW
+    packed = layer.op.per_channel or layer.weights.numel() < FEW
     best: tuple[float, Array, Quant] | None = None
     for quant in _packed_grids(layer) if packed else _grids(layer, harm):
         scale = channels_of(np.asarray(quant.scale), layer.axis, layer.weights.ndim)
@@ -120,7 +118,7 @@ def _chosen(layer: Layer, slopes: Array, price: float) -> Layer:
         if best is None or cost < best[0]:
             best = cost, found * steps, quant
     assert best is not None
-    coarse = ungrouped(layer, best[1], tuple(layer.weights.shape))
+    coarse = layer.op.ungrouped(best[1], tuple(layer.weights.shape))
     return without_shift(replace(layer, coarse=layer.weights.new_tensor(coarse), quant=best[2]))
 
 
@@ -263,7 +261,7 @@ def _slopes(graph: Graph, start: dict[str, Any], names: Collection[str]) -> tupl
     judged = []
     for name in graph.outputs:
         maker = graph.producer(name)
-        judged.append(maker.inputs[0] if maker is not None and isinstance(maker.op, Softmax) else name)
+        judged.append(maker.inputs[0] if maker is not None and maker.op.gives_probabilities else name)
     real = torch.cat([(values[n] * graph.tensors[n].scale).flatten(1) for n in judged], 1)
     energy = float(real.detach().double().square().sum()) or 1.0
     wanted = sorted(names)

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from ..errors import DataError
+from ..floats.simplify import simplify
 from ..graph import Array, Quant
-from ..quantize.simplify import simplify
 from ..train.module import GraphModule
 from .layers import Weights, by_layer, weights_of
 

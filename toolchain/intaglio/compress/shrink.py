@@ -8,16 +8,11 @@ import numpy as np
 
 from ..graph import Array, Graph, Node, Quant, Tensor, constant, fresh
 from ..ops.base import Op, need
-from ..ops.concatenation import Concatenation
-from ..ops.conv2d import Conv2D
-from ..ops.conv2d_borders import Conv2DBorders
-from ..ops.depthwise_conv2d import DepthwiseConv2D
-from ..ops.reshape import Reshape
-from ..ops.split import Split
+from ..ops.conv2d_borders import by_place
+from ..ops.links import channels
 from ..ops.weighted import channel_scales
-from .bounds import Weighted, bias_of
-from .channels import channels, like_weights
-from .needed import Needed, Sum, carriers
+from .analyses.channel_sets import bias_of
+from .analyses.needed import Needed, Sum, carriers
 
 
 def shrink(graph: Graph, found: Needed) -> tuple[Graph, dict[str, int]]:
@@ -34,7 +29,7 @@ def shrink(graph: Graph, found: Needed) -> tuple[Graph, dict[str, int]]:
         if i in found.sums:
             made = _mixed(node, graph, found, found.sums[i], tensors)
             growth[node.outputs[0]] = _bias_bytes(made, tensors) - _bias_bytes(node, tensors)
-        elif isinstance(node.op, Weighted):
+        elif node.op.layer is not None:
             made = _filtered(node, graph, found.kept[node.outputs[0]], tensors)
         else:
             made = _linked(node, found, tensors)
@@ -64,29 +59,20 @@ def _bias_bytes(node: Node, tensors: dict[str, Tensor]) -> int:
 
 def _linked(node: Node, found: Needed, tensors: dict[str, Tensor]) -> Node:
     """A node without weights: what its attributes say of the channels follows the tensors."""
-    op: Op = node.op
-    if isinstance(op, Concatenation):
+    if node.op.repeats:
         return replace(node, inputs=tuple(n for n in node.inputs if len(found.kept[n])))
-    if isinstance(op, Reshape):
-        op = replace(op, shape=tensors[node.outputs[0]].shape)
-    if isinstance(op, Split) and op.axis == len(tensors[node.inputs[0]].shape) - 1:
-        op = replace(op, sizes=tuple(tensors[n].shape[-1] for n in node.outputs))
+    op = node.op.fitted([{}] * len(node.inputs), [tensors[n] for n in node.outputs])
     return node if op == node.op else replace(node, op=op)
 
 
 # ---- operators with weights -------------------------------------------------------------------------------------
 
 
-def _out_axis(node: Node) -> int:
-    """The output channels of the weights."""
-    return 3 if isinstance(node.op, DepthwiseConv2D) else 0
-
-
 def _filtered(node: Node, graph: Graph, rows: Array, tensors: dict[str, Tensor]) -> Node:
     """Filters that each read channels of their own: those of the channels that stay."""
     if len(rows) == channels(graph.outs(node)[0]):
         return node
-    weights = _sliced(need(graph.ins(node)[1]), rows, _out_axis(node))
+    weights = _sliced(need(graph.ins(node)[1]), rows, node.op.out_axis)
     bias = graph.tensors[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
     return _with(node, node.op, weights, bias and _sliced(bias, rows), tensors)
 
@@ -94,27 +80,31 @@ def _filtered(node: Node, graph: Graph, rows: Array, tensors: dict[str, Tensor])
 def _mixed(node: Node, graph: Graph, found: Needed, s: Sum, tensors: dict[str, Tensor]) -> Node:
     """Sums of the channels that stay, for the channels that stay; what constants added is in the bias."""
     x, w, out = need(graph.ins(node)[0]), need(graph.ins(node)[1]), graph.outs(node)[0]
+    layer = node.op.layer
+    assert layer is not None
     rows, columns = found.kept[out.name], found.kept[x.name]
     if len(rows) == channels(out) and len(columns) == channels(x):
         return node
     kept = np.zeros(channels(x), bool)
     kept[columns] = True
     mixed = _carried(s, kept, rows)[:, :, columns]
-    sliced = _sliced(w, rows, _out_axis(node))
-    data = np.ascontiguousarray(like_weights(node, w, mixed))
+    sliced = _sliced(w, rows, node.op.out_axis)
+    data = np.ascontiguousarray(layer.unmixed(mixed, w.shape))
     data.setflags(write=False)
     weights = replace(sliced, shape=data.shape, data=data)
 
-    assert isinstance(node.op, Weighted) and sliced.data is not None
+    assert sliced.data is not None
     folded = np.where(s.foldable & ~kept, s.values.astype(np.float64) - x.zero_point, 0.0)
-    added = node.op.sums(folded, sliced.data.astype(np.float64)).astype(np.int64)
+    added = layer.sums(folded, sliced.data.astype(np.float64)).astype(np.int64)
     # One row of a FULLY_CONNECTED stands for all: what its constants add is the same in each.
     added = added[0]
     old = bias_of(node, graph)
     if old is None and not added.any():
         return _with(node, node.op, weights, None, tensors)
     total = added + (0 if old is None else old[..., rows].astype(np.int64))
-    op, bias = _classes(node.op, total)
+    flat = total.reshape(-1, total.shape[-1])
+    same = (flat == flat[0]).all()
+    op, bias = (layer.plain(), flat[0]) if same else by_place(layer.plain(), total)
     quant = Quant(tuple(float(np.float32(x.scale * v)) for v in channel_scales(weights, len(rows))), (0,) * len(rows))
     if len(rows) > 1:
         quant = replace(quant, axis=bias.ndim - 1)
@@ -133,35 +123,6 @@ def _carried(s: Sum, kept: Array, rows: Array) -> Array:
             weights[:, :, c] = np.clip(rest, s.weights.min(), s.weights.max())
             rest = rest - weights[:, :, c]
     return weights
-
-
-def _classes(op: Weighted, total: Array) -> tuple[Op, Array]:
-    """The operator and its bias for a total bias of each output: [out_c], or [out_h][out_w][out_c]."""
-    flat = total.reshape(-1, total.shape[-1])
-    if (flat == flat[0]).all():
-        return (_plain(op) if isinstance(op, Conv2DBorders) else op), flat[0]
-    assert isinstance(op, Conv2D)
-    rows, first_rows = _alike(total)
-    columns, first_columns = _alike(total.swapaxes(0, 1))
-    plain = _plain(op)
-    made = Conv2DBorders(plain.stride, plain.dilation, plain.pads, plain.activation, tuple(rows), tuple(columns))
-    return made, total[first_rows][:, first_columns]
-
-
-def _plain(op: Conv2D) -> Conv2D:
-    return Conv2D(op.stride, op.dilation, op.pads, op.activation)
-
-
-def _alike(total: Array) -> tuple[list[int], list[int]]:
-    """The class of each index of the first axis, equal ones alike, and the first index of each class."""
-    classes: dict[bytes, int] = {}
-    first: list[int] = []
-    found: list[int] = []
-    for at, row in enumerate(np.ascontiguousarray(total)):
-        k = classes.setdefault(row.tobytes(), len(classes))
-        first += [at] * (k == len(first))
-        found.append(k)
-    return found, first
 
 
 def _with(node: Node, op: Op, weights: Tensor, bias: Tensor | None, tensors: dict[str, Tensor]) -> Node:

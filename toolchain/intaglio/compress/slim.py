@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..floats.run import torch_module
 from ..graph import Graph
-from ..ops.batch_norm import BatchNorm
-from ..train.float_run import torch_module
 from ..train.loop import Penalty
 from ..train.module import graph_module
-from .dependencies import Along, Dependencies, dependencies
+from .analyses.dependencies import Along, Dependencies, dependencies
 
 TINY = 1e-12
 """Under the root of the group lasso: its gradient stays finite where a group is zero."""
@@ -32,7 +31,7 @@ def slimming(graph: Graph, strength: float = 1e-4) -> Penalty:
     """
     _require(strength)
     found = dependencies(graph)
-    scales = {n.inputs[1] for n in graph.nodes if isinstance(n.op, BatchNorm)}
+    scales = {n.inputs[1] for n in graph.nodes if n.op.statistics}
     parts = [a for axes in found.tensors.values() for a in axes if a.tensor in scales]
     if not parts:
         raise DataError(f"graph {graph.name}", "has no batch norm whose channels can be removed")
@@ -97,7 +96,7 @@ def growing(graph: Graph, groups: Collection[int], ceiling: float = 1.0) -> Pena
 def _learned(graph: Graph, found: Dependencies) -> list[Along]:
     """The constants that compute channels, without the statistics of batch norms. Filters alone would not do: a batch
     norm makes up for it when they shrink."""
-    fixed = {name for n in graph.nodes if isinstance(n.op, BatchNorm) for name in n.inputs[3:]}
+    fixed = {name for n in graph.nodes for k, name in enumerate(n.inputs) if k in n.op.statistics}
     return [a for a in found.parts("makes", "beside") if a.tensor not in fixed]
 
 

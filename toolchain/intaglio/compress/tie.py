@@ -9,10 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import DataError
+from ..floats.simplify import simplify
 from ..graph import Array, Graph, Node, constant
 from ..quantize.partial import choose
-from ..quantize.scales import WEIGHTED
-from ..quantize.simplify import simplify
 
 
 def tie(graph: Graph, layers: Collection[str]) -> Graph:
@@ -22,7 +21,7 @@ def tie(graph: Graph, layers: Collection[str]) -> Graph:
     Quantized per output channel, all of them have the same integers, which lie in flash once.
 
     Args:
-        graph: a float graph whose batch norms are folded (`quantize.simplify`).
+        graph: a float graph whose batch norms are folded (`floats.simplify`).
         layers: names of layers with constant weights of one shape and one operator, or patterns with * and ?; two at
             least.
 
@@ -30,7 +29,7 @@ def tie(graph: Graph, layers: Collection[str]) -> Graph:
         are not constant floats or are on a grid already (codebooks), or have a batch norm behind them, which would
         give each of them weights of its own.
     """
-    weighted = replace(graph, nodes=tuple(n for n in graph.nodes if n.op.name in WEIGHTED))
+    weighted = replace(graph, nodes=tuple(n for n in graph.nodes if n.op.weighted))
     wanted = choose(weighted, layers, "tie, layers")
     chosen = [n for n in weighted.nodes if n.outputs[0] in wanted]
     _require(graph, chosen)

@@ -6,21 +6,19 @@ The result is a folder: MODEL.h, MODEL.c, itg.h, kernels/*.{c,h} and intaglio.js
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from .. import assets
 from ..errors import GraphError
-from ..graph import Graph, Tensor
-from ..manifest import FILE, Layer, Manifest, Port
+from ..graph import Graph, layer_name
+from ..manifest import FILE, Layer, Manifest, port_of
 from ..ops.base import Const
 from .header import header
 from .kernels import written
 from .source import Source, constant_names, values
 from .stamp import model_hash, of_runtime
-from .text import layer_name as layer_name
 
 C_HEADERS = {
     "alloca", "assert", "complex", "ctype", "endian", "errno", "features", "fenv", "float", "inttypes", "iso646",
@@ -30,17 +28,16 @@ C_HEADERS = {
 """Headers of C libraries: with -I. a model's own header of such a name would be found instead."""
 
 
-def emit(graph: Graph, board: str, kernel_folders: Sequence[str] = ("c",)) -> dict[str, bytes]:
+def emit(graph: Graph, board: str) -> dict[str, bytes]:
     """The files of the folder, by relative path.
 
     Args:
         graph: a planned graph.
         board: recorded in intaglio.json.
-        kernel_folders: folders of runtime_c/kernels, the preferred first; the portable `c` comes last by itself.
     """
     if graph.arena_bytes is None:
         raise GraphError(graph.name, "is not planned")
-    kernels = kernel_files(sorted({c.kernel for n in graph.nodes for c in n.calls}), kernel_folders)
+    kernels = {name: path for n in graph.nodes for c in n.calls for name, path in c.files.items()}
     if graph.name.startswith("itg") or graph.name in C_HEADERS | {Path(name).stem for name in kernels}:
         # softmax.tflite, stdint.tflite: files, guards and objects must not meet those of the kernel or of C.
         graph = replace(graph, name=f"{graph.name}_model")
@@ -50,27 +47,6 @@ def emit(graph: Graph, board: str, kernel_folders: Sequence[str] = ("c",)) -> di
     files |= {f"kernels/{name}": body for name, body in written(_texts(kernels)).items()}
     files[FILE] = manifest(graph, board, text.lines, [n for n in sorted(files) if n.endswith(".c")]).to_json()
     return {name: body.encode() for name, body in sorted(files.items())}
-
-
-def kernel_files(stems: Sequence[str], folders: Sequence[str]) -> dict[str, Path]:
-    """The kernel sources and every header they include, each from the first folder that has it."""
-    root = assets.root() / "runtime_c" / "kernels"
-    search = [root / f for f in dict.fromkeys((*folders, "c"))]
-    found: dict[str, Path] = {}
-    queue = [f"{stem}{ext}" for stem in stems for ext in (".c", ".h")]
-    while queue:
-        name = queue.pop()
-        path = next((d / name for d in search if (d / name).is_file()), None)
-        if name in found:
-            continue
-        if path is None:
-            raise GraphError(f"kernel {name}", f"is in none of {', '.join(d.name for d in search)}")
-        found[name] = path
-        headers = [n for n in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M) if n != "itg.h"]
-        # A source that includes another kernel's header calls that kernel; a header only takes its types.
-        sources = [f"{n.removesuffix('.h')}.c" for n in headers] if name.endswith(".c") else []
-        queue += headers + [n for n in sources if any((d / n).is_file() for d in search)]
-    return dict(sorted(found.items()))
 
 
 def _texts(kernels: Mapping[str, Path]) -> dict[str, str]:
@@ -108,16 +84,4 @@ def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sou
         peak=layer_name(graph.peak),
         layers=layers,
         sources=tuple(sources),
-    )
-
-
-def port_of(t: Tensor) -> Port:
-    """What intaglio.json says of an input or output."""
-    per_tensor = t.quant is not None and t.quant.per_tensor
-    return Port(
-        name=t.name,
-        shape=t.shape or (1,),
-        dtype=t.dtype,
-        scale=t.scale if per_tensor else None,
-        zero_point=t.zero_point if per_tensor else None,
     )

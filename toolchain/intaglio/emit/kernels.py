@@ -84,6 +84,10 @@ def _header(text: str, names: Mapping[str, str]) -> str:
     if not at:
         raise GraphError("a kernel's header", "has no guard", "#ifndef ITG_X_H, #define ITG_X_H, ... #endif")
     end = max(i for i, line in enumerate(lines) if line.startswith("#endif"))
+    if _DECLARATION.search("\n".join(lines[:at])):
+        raise GraphError("a kernel's header", "declares a kernel before its last #include", "#include lines first")
+    if not "".join(lines[at:end]).strip():
+        return text  # the last #include comes after all code, which is `static inline`: see dsp.h
     opened = ["", "#ifdef __cplusplus", 'extern "C" {', "#endif"]
     defines = ["", *(f"#define {name} {hashed}" for name, hashed in names.items())] if names else []
     closed = ["#ifdef __cplusplus", "}", "#endif", "", *lines[end:], ""]

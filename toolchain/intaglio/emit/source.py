@@ -193,7 +193,7 @@ class Source:
         c_name = f"{self.prefix(i)}{suffix}_{a.suffix}"
         stored = self.stored.setdefault((a.data.dtype.name, a.data.tobytes()), c_name)
         if stored == c_name:
-            self.arrays[c_name] = array(c_name, a.data, a.comment or dims(a.data.shape), self.flash)
+            self.arrays[c_name] = array(c_name, a.data, a.comment or dims(a.data.shape), self.flash, a.align or None)
         return stored
 
     def prefix(self, i: int) -> str:

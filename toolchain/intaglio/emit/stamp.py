@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 
-from .. import version
 from ..escape import for_c
+from ..extras import version
 from ..graph import Graph
 from .text import paragraph
 

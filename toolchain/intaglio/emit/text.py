@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..escape import for_c
-from ..graph import Array
+from ..graph import Array, layer_name
 from ..manifest import C_TYPES
 
 WIDTH = 112
@@ -54,11 +54,6 @@ def _digits(value: float) -> str:
 
 def dims(shape: Sequence[int]) -> str:
     return "".join(f"[{d}]" for d in shape) or "[1]"
-
-
-def layer_name(name: str) -> str:
-    """A node's name without the list of fused names that TensorFlow appends."""
-    return name.split(";")[0]
 
 
 def comment(text: str) -> str:

@@ -18,10 +18,8 @@ from ..errors import UnsupportedError
 from ..graph import Array, Graph, Node, Quant, Tensor, verify
 from ..lower.explicit_padding import explicit_padding
 from ..lower.explicit_silu import explicit_silu
-from ..ops.assign_variable import AssignVariable
 from ..ops.base import Refuse, TfliteOp
 from ..ops.packing import pack_flat
-from ..ops.read_variable import ReadVariable
 
 _TYPE = {
     "float32": tflite.TensorType.FLOAT32,
@@ -87,7 +85,7 @@ class _Writer:
             self.tensor(init, Tensor(f"{t.name}:initial", t.shape, t.dtype, t.quant, t.data))
             self.operator(init, TfliteOp("ASSIGN_VARIABLE", (t.name, f"{t.name}:initial")), ())
         for node, op in ops:
-            if isinstance(node.op, ReadVariable | AssignVariable):
+            if node.op.state:
                 op = TfliteOp(op.builtin, op.inputs, f"{type(node.op).__name__}Options")
             self.operator(main, op, node.outputs)
         subs = [self.subgraph(main, graph.inputs, graph.outputs)]

@@ -233,7 +233,7 @@ def global_max(b: Builder, name: str, v: Value) -> Value:
     return max_pool(b, name, v, hw, hw, (0, 0, 0, 0))
 
 
-def reduced(b: Builder, name: str, kind: type[Reduction], v: Value, dims: set[int], keep: bool) -> Value:
+def over_dimensions(b: Builder, name: str, kind: type[Reduction], v: Value, dims: set[int], keep: bool) -> Value:
     """MEAN, SUM, REDUCE_MAX or REDUCE_MIN over dimensions of the module."""
     v = b.settle(v)
     if 0 in dims:
@@ -255,8 +255,8 @@ def square(b: Builder, name: str, v: Value) -> Value:
 def norm_of(b: Builder, name: str, v: Value, dims: set[int], keep: bool, order: int) -> Value:
     """The sum of magnitudes (`order` 1) or the Euclidean length (2) along dimensions."""
     if order == 1:
-        return reduced(b, name, ReduceSum, unary(b, f"{name}_abs", Abs(), v), dims, keep)
-    total = reduced(b, f"{name}_sum", ReduceSum, square(b, f"{name}_square", v), dims, keep)
+        return over_dimensions(b, name, ReduceSum, unary(b, f"{name}_abs", Abs(), v), dims, keep)
+    total = over_dimensions(b, f"{name}_sum", ReduceSum, square(b, f"{name}_square", v), dims, keep)
     return unary(b, name, Sqrt(), total)
 
 

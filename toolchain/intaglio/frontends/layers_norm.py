@@ -42,9 +42,7 @@ def layer_norm(
     return Value(out, v.shape, v.perm)
 
 
-def instance_norm(
-    b: Builder, name: str, v: Value, scale: Const | None, offset: Const | None, epsilon: float
-) -> Value:
+def instance_norm(b: Builder, name: str, v: Value, scale: Const | None, offset: Const | None, epsilon: float) -> Value:
     """Each channel (dimension 1) over all that comes after it; `scale` and `offset` are [c]."""
     if len(v.shape) < 3:
         raise Refuse(f"its input has the shape {v.shape}; three dimensions (n, c, length) or more are supported")

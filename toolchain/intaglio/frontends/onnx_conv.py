@@ -91,9 +91,7 @@ def conv_transpose(b: Builder, c: OnnxCall) -> Result:
     stride, pads, extra = _pair(c, "strides"), _explicit(c), _pair(c, "output_padding", 0)
     kernel, hw = w.array.shape[2:], v.shape[2:]
     size = tuple((hw[k] - 1) * stride[k] + kernel[k] + extra[k] - pads[2 * k] - pads[2 * k + 1] for k in (0, 1))
-    out = layers.transposed_convolution(
-        b, c.name, v, w, c.optional(2), stride, (size[0], size[1]), (pads[0], pads[2])
-    )
+    out = layers.transposed_convolution(b, c.name, v, w, c.optional(2), stride, (size[0], size[1]), (pads[0], pads[2]))
     return like(b, c, out)
 
 

@@ -36,7 +36,7 @@ def _dims(c: OnnxCall) -> set[int]:
 
 def _reduction(kind: type[Reduction]) -> Handler:
     def run(b: Builder, c: OnnxCall) -> Result:
-        return layers.reduced(b, c.name, kind, c.value(), _dims(c), bool(c.attr("keepdims", int, 1)))
+        return layers.over_dimensions(b, c.name, kind, c.value(), _dims(c), bool(c.attr("keepdims", int, 1)))
 
     return run
 
@@ -59,7 +59,7 @@ def reduce_max(b: Builder, c: OnnxCall) -> Result:
 
 def sum_square(b: Builder, c: OnnxCall) -> Result:
     squares = layers.square(b, f"{c.name}_square", c.value())
-    return layers.reduced(b, c.name, ReduceSum, squares, _dims(c), bool(c.attr("keepdims", int, 1)))
+    return layers.over_dimensions(b, c.name, ReduceSum, squares, _dims(c), bool(c.attr("keepdims", int, 1)))
 
 
 def softmax(b: Builder, c: OnnxCall) -> Result:

@@ -23,13 +23,14 @@ from ..graph import DTYPES, INT_RANGE, Array, Graph, Node, Quant, Tensor, packed
 from ..ops import by_tflite
 from ..ops.base import Op, Refuse
 from ..ops.packing import unpack_flat
+from ..ops.tflite_node import OF_BATCH_ONE
+from ..ops.tflite_node import TfliteNode as TfliteNode
+from ..ops.tflite_node import names as names_of
 from ..ops.unsupported import Unsupported, unsupported
 from .reading import MAX_NAME, model_bytes
 from .tflite_dilated import READS, fuse_dilated
 from .tflite_fold import OF_SHAPES, Folder
-from .tflite_node import TfliteNode as TfliteNode
-from .tflite_node import names as names_of
-from .tflite_shapes import OF_BATCH_ONE, fits, sizes, strange
+from .tflite_shapes import fits, sizes, strange
 from .tflite_sparse import densify
 from .tflite_state import StateReader, initial_values, text
 
@@ -372,9 +373,7 @@ class _Reader:
         index = raw.Buffer()
         return bool(0 < index < self.model.BuffersLength() and self.model.Buffers(index).DataLength() > 0)
 
-    def tensor(
-        self, raw: Any, name: str, stored: np.dtype[Any] | None = None, bits: int = 8
-    ) -> tuple[Tensor, str]:
+    def tensor(self, raw: Any, name: str, stored: np.dtype[Any] | None = None, bits: int = 8) -> tuple[Tensor, str]:
         """A tensor and, where a Graph cannot hold it, why; `stored` is float16 for a constant that becomes float32,
         and `bits` below 8 are those of packed weights that become int8."""
         here = f"{self.where}, tensor {name}"

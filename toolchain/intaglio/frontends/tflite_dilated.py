@@ -21,7 +21,7 @@ from ..ops.reshape import Reshape
 from ..ops.unsupported import Unsupported
 
 if TYPE_CHECKING:
-    from .tflite_node import TfliteNode
+    from ..ops.tflite_node import TfliteNode
 
 STAYS = "it stays: only around a convolution with stride 1 is it read, as a dilated convolution"
 MAX_BLOCK = 1 << 16

@@ -21,7 +21,7 @@ from ..ops.base import Refuse
 from .onnx_fold import MAX_FOLDED, axis_in, limited, truncated_division
 
 if TYPE_CHECKING:
-    from .tflite_node import TfliteNode
+    from ..ops.tflite_node import TfliteNode
 
 Fold = Callable[["TfliteNode", list[Array]], Array]
 DTYPES = {name.upper(): np.dtype(name) for name in ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..ops.tflite_node import OF_BATCH_ONE
+
 Shape = tuple[int, ...]
-OF_BATCH_ONE = "convert with batch_size=1 and every other size fixed: keras.Input(shape, batch_size=1)"
 
 
 def sizes(raw: Any) -> tuple[Shape, Shape, str]:

@@ -289,7 +289,7 @@ def _reduction(kind: type[Reduction]) -> Handler:
         dims = c.args.get("dim")
         dims = range(len(v.shape)) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
         found = {int(d) % len(v.shape) for d in dims}
-        return layers.reduced(b, c.name, kind, v, found, bool(c.args.get("keepdim")))
+        return layers.over_dimensions(b, c.name, kind, v, found, bool(c.args.get("keepdim")))
 
     return run
 

@@ -20,9 +20,7 @@ def conv2d(b: Builder, c: AtenCall) -> Result:
     weights, dilation = c.const("weight"), c.pair("dilation")
     kh, kw = weights.array.shape[2:]
     pads, groups = _pads(c, (kh, kw), dilation), int(c.args["groups"])
-    return layers.convolution(
-        b, c.name, c.value("input"), weights, _bias(c), c.pair("stride"), dilation, pads, groups
-    )
+    return layers.convolution(b, c.name, c.value("input"), weights, _bias(c), c.pair("stride"), dilation, pads, groups)
 
 
 def conv_transpose2d(b: Builder, c: AtenCall) -> Result:

@@ -28,9 +28,7 @@ def batch_norm(b: Builder, c: AtenCall) -> Result:
 
 def layer_norm(b: Builder, c: AtenCall) -> Result:
     dims, eps = len(c.args["normalized_shape"]), float(c.args["eps"])
-    return layers_norm.layer_norm(
-        b, c.name, c.value("input"), dims, _optional(c, "weight"), _optional(c, "bias"), eps
-    )
+    return layers_norm.layer_norm(b, c.name, c.value("input"), dims, _optional(c, "weight"), _optional(c, "bias"), eps)
 
 
 def group_norm(b: Builder, c: AtenCall) -> Result:

@@ -5,15 +5,11 @@ PyTorch pads both sides alike where SAME puts the odd row last; the writer needs
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from ..graph import Graph, Node, Tensor, fresh
 from ..ops.base import Refuse, need
-from ..ops.conv2d import Conv2D
-from ..ops.depthwise_conv2d import DepthwiseConv2D
 from ..ops.float32 import LARGEST
-from ..ops.max_pool2d import MaxPool2D
 from ..ops.pad import Pad
 from ..ops.window import Pads
 
@@ -23,14 +19,14 @@ def explicit_padding(graph: Graph) -> Graph:
     nodes: list[Node] = []
     tensors = dict(graph.tensors)
     for node in graph.nodes:
-        op = node.op
-        if not isinstance(op, Conv2D | DepthwiseConv2D | MaxPool2D) or not any(op.pads) or _expressible(node, graph):
+        found = node.op.bare()
+        if found is None or _expressible(node, graph):
             nodes.append(node)
             continue
+        op, pads, fill = found
         x = need(graph.ins(node)[0])
-        lowest = -LARGEST if x.dtype == "float32" else -math.inf
-        bare = replace(node, op=replace(op, pads=(0, 0, 0, 0)))
-        nodes += _padded(bare, x, op.pads, lowest if isinstance(op, MaxPool2D) else 0.0, tensors)
+        fill = max(fill, -LARGEST) if x.dtype == "float32" else fill
+        nodes += _padded(replace(node, op=op), x, pads, fill, tensors)
     return graph.with_nodes(nodes, tensors)
 
 

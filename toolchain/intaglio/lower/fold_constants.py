@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..graph import Graph, Node
-from ..ops.base import Op
 
 MAX_FOLDED = 1 << 20
 """Elements of a result that is worth storing in flash."""
@@ -28,7 +27,7 @@ def fold_constants(graph: Graph) -> Graph:
             and any(t is not None for t in ins)
             and all(t is None or t.is_const for t in ins)
             and not any(n in graph.outputs for n in node.outputs)
-            and type(node.op).reference is not Op.reference
+            and node.op.has_reference
             and not any(t is not None and t.dtype == "float32" for t in (*ins, *outs))
         )
         if not foldable:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import Array, Tensor
 from .activation import activation_range
-from .base import Call, Ins, Outs, arr, need
+from .base import Call, Ends, Given, Ins, Outs, arr, need
 from .elementwise import Arithmetic
 from .fixed import clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, is_float, rounded
@@ -47,6 +47,12 @@ class Addition(Arithmetic):
         right = requantize((arr(xs[1]).astype(np.int64) - b.zero_point) << headroom, *fb)
         y = requantize(left + self.sign * right, *fy) + out.zero_point
         return [clamp_to(y, *activation_range(self.activation, out), out.dtype)]
+
+    def bounds(self, lows: Given, highs: Given, ins: Ins, outs: Outs) -> Ends | None:
+        if any(x is None for x in lows):
+            return None
+        a, b = (lows[1], highs[1]) if self.sign > 0 else (highs[1], lows[1])
+        return self.reference([lows[0], a], ins, outs), self.reference([highs[0], b], ins, outs)
 
     def lower(self, node: Node, graph: Graph) -> Call:
         a, b = (need(t) for t in graph.ins(node))

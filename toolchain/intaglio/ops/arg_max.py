@@ -15,8 +15,8 @@ from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr
 from .movement import axis_index, one_int, tensor_input
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 INT32 = 2
 """TensorType.INT32 in a .tflite."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import GraphError
 from ..graph import Array
-from .base import Buf, Call, Ins, Num, Op, Outs, TfliteOp, Types, arr, need
+from .base import Buf, Call, Ins, Num, Op, Outs, State, TfliteOp, Types, arr, need
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -20,6 +20,7 @@ class AssignVariable(Op):
 
     name: ClassVar[str] = "assign_variable"
     input_names: ClassVar[tuple[str, ...]] = ("value", "state")
+    state: ClassVar[State] = "assigns"
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         value, state = need(ins[0]), need(ins[1])

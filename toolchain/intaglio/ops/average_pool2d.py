@@ -23,6 +23,13 @@ class AveragePool2D(Pool2D):
 
     name: ClassVar[str] = "average_pool2d"
     tflite: ClassVar[tuple[str, ...]] = ("AVERAGE_POOL_2D",)
+    rounding_advice: ClassVar[str] = (
+        "its result has to keep its input's scale: a strided convolution or a mean of the whole map has its own"
+    )
+
+    @property
+    def increasing(self) -> bool:
+        return True
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         problems = super().check(ins, outs)

@@ -8,21 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ..graph import Array, DTypeName, Tensor
+from .. import sources
+from ..graph import DTYPES, Array, DTypeName, Quant, Tensor
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .activation import Activation
+    from .channel_ties import ChannelTies
+    from .layer import Weighted
+    from .links import Link
     from .portable import Form, Runtime
+    from .tflite_node import TfliteNode
+    from .window import Pads
 
 Ins = Sequence[Tensor | None]
 Outs = Sequence[Tensor]
 Types = list[tuple[tuple[int, ...], DTypeName]]
+Given = Sequence[Array | None]
+"""The values of inputs: None where one is absent, or not known."""
+Ends = tuple[list[Array], list[Array]]
+"""The least values of each output, and the greatest."""
+Picks = Literal["", "some", "all"]
+State = Literal["", "reads", "assigns"]
 
 
 # ---- the arguments of a kernel call -----------------------------------------------------------------------------
@@ -39,13 +51,15 @@ class Buf:
 class Const:
     """A constant array that lowering made (multipliers, tables). Emitted as `static const`, named MODEL_NODE_SUFFIX.
 
-    `weights` says that it stands for a constant of the model, and counts as such in what is measured.
+    `weights` says that it stands for a constant of the model, and counts as such in what is measured. `align`: bytes
+    of which the address is a multiple; 0 for what every array has (emit/c.py).
     """
 
     suffix: str
     data: Array
     comment: str = ""
     weights: bool = False
+    align: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,17 +105,45 @@ class Struct:
 Arg = Buf | Const | Null | Num | Scratch | Struct
 
 
+@dataclass(frozen=True)
+class Overlap:
+    """Where a kernel's output may lie on one of its inputs: `lag` bytes before it, or further before.
+
+    With a lag of 0 the kernel writes byte i after it has read all that it needs of the input from byte i on. A kernel
+    that reads rows again, or writes more than it reads, needs a lag.
+    """
+
+    tensor: str
+    lag: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of one kernel. `kernel` is the file stem, `function` the C name."""
+    """One call of one kernel: the function of a C file, with its arguments in order.
+
+    Attributes:
+        kernel: the stem of the file.
+        function: the C name.
+        args: pointers, numbers, a struct of parameters.
+        folder: of runtime_c/kernels, where the file is.
+        overlaps: the inputs on which the output may lie. It describes the order of the kernel's loops, so that it is
+            said here and not by the operator.
+    """
 
     kernel: str
     function: str
     args: tuple[Arg, ...]
+    folder: str = "c"
+    overlaps: tuple[Overlap, ...] = ()
 
     @property
     def scratches(self) -> list[Scratch]:
         return [a for a in self.args if isinstance(a, Scratch)]
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The C files and headers of the kernel, by name: its own and all that they include."""
+        return sources.needed(self.folder, self.kernel)
 
 
 # ---- what an operator looks like in a .tflite -------------------------------------------------------------------
@@ -121,6 +163,12 @@ class TfliteOp:
     options: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
+
+
+UNIT_INT16 = Quant((1 / 32768,), (0,))
+"""An int16 output within -1..1, as TFLite fixes it."""
+NARROWEST = 2.0**-8
+"""An input of a curve in absolute fixed point ranges over so much at least: so narrow a curve is a line."""
 
 
 class Refuse(Exception):
@@ -150,9 +198,108 @@ class Op:
     """Inputs whose float constants training changes; other constants stay as they are (see train/module.py)."""
     is_view: ClassVar[bool] = False
     """Moves no data: the output is the input's bytes under another shape."""
-    inplace: ClassVar[tuple[int, ...]] = ()
-    """Inputs whose buffer the first output may overwrite, when same-sized and dead after this node: the kernel
-    writes element i only after it has read every input element that it needs for elements >= i."""
+
+    # ---- what passes ask of every operator: where nothing is said, they leave it alone ----------------------------
+
+    supported: ClassVar[bool] = True
+    """It has a meaning here."""
+    state: ClassVar[State] = ""
+    """What it does with the variable among its inputs."""
+    requantizes: ClassVar[bool] = False
+    """The output holds the numbers of the input, in another dtype or on another grid: QUANTIZE and DEQUANTIZE."""
+    pointwise: ClassVar[bool] = False
+    """An element of the output follows from one element of each input, which broadcast."""
+    picks: ClassVar[Picks] = ""
+    """Every number of an output is a number of an input: it moves or compares them. With `all`, every number of every
+    input is in the output as well. (PAD adds its border.)"""
+    parameters: ClassVar[tuple[int, ...]] = ()
+    """Inputs that are no values but constants, quantized by what they mean to it: weights, bias, a norm's scale."""
+    weighted: ClassVar[bool] = False
+    """A layer with weights (input 1) and a bias of one number an output channel (input 2): see layer.py."""
+    out_axis: ClassVar[int] = 0
+    """The dimension of the weights along which the output channels lie."""
+    per_channel: ClassVar[bool] = False
+    """Each output channel of a layer with weights reads one input channel."""
+    statistics: ClassVar[tuple[int, ...]] = ()
+    """Inputs that hold the running statistics of a batch norm; `forward` takes `momentum` in training."""
+    output_quants: ClassVar[Mapping[DTypeName, Quant]] = {}
+    """The quantization that TFLite fixes for its output, by dtype."""
+    gives_probabilities: ClassVar[bool] = False
+    """The last dimension of its output adds up to 1."""
+    fuses_activation: ClassVar[bool] = False
+    """Its `activation` clamps the result before it is rounded to the output's grid."""
+    is_clamp: ClassVar[bool] = False
+    """It does nothing but clamp."""
+    homogeneous: ClassVar[bool] = False
+    """f(s * x) = s * f(x) for s > 0, for each channel by itself where the last dimension stays, and where its own
+    activation has that property. A layer with weights: in each input channel and in each output channel."""
+    narrowest_input: ClassVar[float] = 0.0
+    """The range of its quantized input is at least this: its fixed-point input is absolute."""
+    rounding_advice: ClassVar[str] = ""
+    """What to do where rounding its result costs accuracy, if there is more to it than a narrower range."""
+    finest: ClassVar[Mapping[DTypeName, float]] = {"int8": 2.0**-16, "int16": 2.0**-12}
+    """The range of its output is at least so much of its `reach`, by dtype: a finer scale leaves 32 bits in
+    requantization, and no result is known to that precision anyway. In 16 bits there are fewer bits to spare."""
+
+    @property
+    def layer(self) -> Weighted | None:
+        """Itself, where it has weights: then there is more to ask (layer.py)."""
+        return None
+
+    @property
+    def title(self) -> str:
+        """What it is called where people read it."""
+        return self.name
+
+    @property
+    def executable(self) -> bool:
+        """Whether there is C for it."""
+        return type(self).lower is not Op.lower
+
+    @property
+    def has_reference(self) -> bool:
+        return type(self).reference is not Op.reference
+
+    @property
+    def has_forward(self) -> bool:
+        """Whether PyTorch can compute it, and train through it."""
+        return type(self).forward is not Op.forward
+
+    @property
+    def shares_quant(self) -> bool:
+        """Whether inputs and outputs must be quantized alike."""
+        return bool(self.picks)
+
+    @property
+    def stays_in_range(self) -> bool:
+        """Whether every result lies between the least and the greatest number of the inputs."""
+        return self.shares_quant
+
+    @property
+    def increasing(self) -> bool:
+        """Whether every result increases, or stays, in every number of every input, in integers too."""
+        return bool(self.picks)
+
+    @property
+    def clamps_alike(self) -> bool:
+        """Whether it gives the same when its inputs are clamped to the range of its output first."""
+        return self.picks == "all"
+
+    @property
+    def clamp(self) -> Activation:
+        """What its result is clamped to: its fused activation, or the one that it is."""
+        return getattr(self, "activation", "none")
+
+    @property
+    def commutes_with_clamp(self) -> bool:
+        """Whether a clamp of its result may become one of its one input."""
+        return bool(self.picks) and len(self.input_names) == 1 and not self.repeats
+
+    @property
+    def forward_is_exact(self) -> bool:
+        """Whether `forward` on integers less the zero point, with all tensors quantized alike, gives what `reference`
+        gives: training then takes it."""
+        return bool(self.picks)
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         """Shapes and dtypes of the outputs. `outs` is given for the operators whose dtype is a free choice
@@ -174,7 +321,9 @@ class Op:
         raise NotImplementedError
 
     def lower(self, node: Node, graph: Graph) -> Call | tuple[Call, ...]:
-        """The C call, or calls in order, with every multiplier, shift and zero point worked out."""
+        """The call of the portable kernel, or calls in order, with every multiplier, shift and zero point worked out.
+
+        Faster kernels, and those that read weights stored in another way, make calls of their own (kernels/)."""
         raise NotImplementedError
 
     @classmethod
@@ -194,8 +343,8 @@ class Op:
         """The float meaning on torch tensors in NHWC, differentiable; imports torch when called."""
         raise NotImplementedError
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        """How channels go through, for removing some of them (compress/dependencies.py).
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        """How channels go through, for removing some of them (compress/analyses/dependencies.py).
 
         Ties the channels that can only go together, names those that constants have along their axes, and returns the
         channel number of each element of each output, int64 [shape]. Without a rule nothing can be cut.
@@ -208,6 +357,64 @@ class Op:
         `kept[i]` has, for each axis along which input i is cut, the indices that are left; `outs` the new shapes.
         """
         return self
+
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        """Which channels (indices of the last dimension) of inputs and outputs belong together; None where they cannot
+        be told apart. An input with a single channel for all of an output's, weights and biases are in no Link."""
+        return None
+
+    def moves_channels(self, rank: int) -> bool:
+        """Whether the channels of its outputs, of `rank` dimensions, are channels of its inputs as they are."""
+        return False
+
+    def bounds(self, lows: Given, highs: Given, ins: Ins, outs: Outs) -> Ends | None:
+        """The least and the greatest int8 value of each element of each output, for inputs that lie between `lows` and
+        `highs` (None: of another dtype, or absent); None where nothing is known."""
+        if not self.increasing or any(x is None for x in lows):
+            return None
+        return self.reference(lows, ins, outs), self.reference(highs, ins, outs)
+
+    def reach(self, widths: Sequence[float], ins: Ins) -> float:
+        """About the largest magnitude that its arithmetic has. `widths` are the ranges of its values, without
+        `parameters`."""
+        return max(widths)
+
+    def quantized_parameters(self, ins: Ins) -> list[Tensor]:
+        """Its float `parameters` in integers, without those that are absent. (Those of layers with weights depend on
+        more: quantize/weights.py.)"""
+        return []
+
+    def learns(self, at: int, t: Tensor) -> bool:
+        """Whether training changes constant `t`, which is input `at`."""
+        return at in self.trainable
+
+    def affine(self, ins: Ins) -> tuple[Array, Array] | None:
+        """(scale, shift) in double, where it is x * scale + shift along the last dimension and is to go into the layer
+        before it."""
+        return None
+
+    def is_identity(self, ins: Ins, outs: Outs) -> bool:
+        """Whether it changes nothing."""
+        return False
+
+    @property
+    def border(self) -> tuple[Pads, float] | None:
+        """Where it does nothing but pad height and width: by how much, and with which number."""
+        return None
+
+    def padded(self, pads: Pads, fill: float, x: Tensor) -> Op | None:
+        """The operator that pads its input x itself, the same as this one behind a PAD; None where there is none."""
+        return None
+
+    def bare(self) -> tuple[Op, Pads, float] | None:
+        """Where it pads its input itself: the same without, its padding, and the number that it stands for."""
+        return None
+
+
+def over(x: Tensor, out: Tensor) -> tuple[Overlap, ...]:
+    """For a kernel that goes through x and `out` element by element: it may write over x where they are alike."""
+    alike = x.shape == out.shape and DTYPES[x.dtype].itemsize == DTYPES[out.dtype].itemsize
+    return (Overlap(x.name),) if alike else ()
 
 
 def same_quant(a: Tensor, b: Tensor) -> bool:

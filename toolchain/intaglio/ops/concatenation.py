@@ -10,13 +10,14 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
+from .links import Link, pieces
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, steps, tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Concatenation(Op):
     name: ClassVar[str] = "concatenation"
     repeats: ClassVar[bool] = True
     tflite: ClassVar[tuple[str, ...]] = ("CONCATENATION",)
+    picks: ClassVar[Picks] = "all"
     axis: int = 0
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
@@ -79,5 +81,11 @@ class Concatenation(Op):
 
         return torch.cat(xs, dim=self.axis)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return pieces([need(t) for t in ins], self.moves_channels(len(outs[0].shape)), True)
+
+    def moves_channels(self, rank: int) -> bool:
+        return self.axis == rank - 1
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)

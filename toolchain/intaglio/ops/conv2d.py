@@ -12,26 +12,43 @@ from ..errors import GraphError
 from ..graph import Array, Tensor
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .layer import Weighted
+from .links import Link, channels
 from .portable import RUNTIMES, Form, Parts, Runtime, bias_quant, in_eight_bits
 from .weighted import (
-    channel_multipliers,
+    WeightedLayer,
     input_offset,
     macs_of,
     output_of,
     weighted_call,
     weighted_channels,
+    weighted_layer,
     weighted_problems,
 )
-from .window import Pads, Pair, hw_of, out_hw, patches, read_padding, tflite_padding, torch_nchw
+from .window import (
+    NO_PADS,
+    Pads,
+    Pair,
+    added,
+    alike_everywhere,
+    hw_of,
+    out_hw,
+    patches,
+    position_lag,
+    read_padding,
+    rows_of,
+    tflite_padding,
+    torch_nchw,
+)
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
-class Conv2D(Op):
+class Conv2D(Weighted):
     """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c / groups], bias [out_c] (optional); int8 with an int32
     bias, int16 with int8 weights and an int64 bias, or all float32.
 
@@ -40,9 +57,7 @@ class Conv2D(Op):
 
     name: ClassVar[str] = "conv2d"
     tflite: ClassVar[tuple[str, ...]] = ("CONV_2D",)
-    input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
-    optional: ClassVar[int] = 1
-    trainable: ClassVar[tuple[int, ...]] = (1, 2)
+    bias_by_place: ClassVar[bool] = True
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)
     pads: Pads = (0, 0, 0, 0)
@@ -62,7 +77,7 @@ class Conv2D(Op):
         x = need(ins[0])
         if x.shape[0] != 1:
             return [f"its batch is {x.shape[0]}; 1 is supported"]
-        return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 0)
+        return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], self.out_axis)
 
     def macs(self, ins: Ins, outs: Outs) -> int:
         return macs_of(need(ins[1]), outs[0].shape[1] * outs[0].shape[2])
@@ -87,6 +102,9 @@ class Conv2D(Op):
         return acc
 
     def lower(self, node: Node, graph: Graph) -> Call:
+        return weighted_call(self.facts(node, graph))
+
+    def facts(self, node: Node, graph: Graph, by_channel: bool = False) -> WeightedLayer:
         ins, out = graph.ins(node), graph.outs(node)[0]
         x, w = need(ins[0]), need(ins[1])
         sizes = (
@@ -97,10 +115,10 @@ class Conv2D(Op):
             ("dilation_h", self.dilation[0]), ("dilation_w", self.dilation[1]),
             ("pad_top", self.pads[0]), ("pad_left", self.pads[2]),
         )  # fmt: skip
-        return weighted_call(
-            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
-            row=w.size // w.shape[0], span=self._span(x, w), taps=w.shape[1] * w.shape[2],
-        )
+        return weighted_layer(
+            node, graph, sizes, self.activation, w.shape[0], row=w.size // w.shape[0], span=self._span(x, w),
+            taps=w.shape[1] * w.shape[2], lag=position_lag(x, out, self.stride, self.dilation, self.pads),
+        )  # fmt: skip
 
     def _span(self, x: Tensor, w: Tensor) -> int | None:
         """Elements of x from the first to the last that a window inside it meets; None when none fits inside."""
@@ -152,12 +170,38 @@ class Conv2D(Op):
         x, w = xs[0], xs[1]
         bias = xs[2] if len(xs) > 2 else None
         groups = x.shape[3] // w.shape[3]
-        y = F.conv2d(
-            torch_nchw(x, self.pads), w.permute(0, 3, 1, 2), bias, self.stride, 0, self.dilation, groups
-        )
+        y = F.conv2d(torch_nchw(x, self.pads), w.permute(0, 3, 1, 2), bias, self.stride, 0, self.dilation, groups)
         return torch_activation(y.permute(0, 2, 3, 1), self.activation)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def padded(self, pads: Pads, fill: float, x: Tensor) -> Op | None:
+        return replace(self, pads=added(self.pads, pads)) if fill == 0 else None
+
+    def bare(self) -> tuple[Op, Pads, float] | None:
+        return (replace(self, pads=NO_PADS), self.pads, 0.0) if any(self.pads) else None
+
+    def adds_alike(self, values: Array, ins: Ins) -> Array:
+        w = need(ins[1])
+        zero, kernel = need(ins[0]).zero_point, (w.shape[1], w.shape[2])
+        return alike_everywhere(patches(values, kernel, self.stride, self.dilation, self.pads, zero))
+
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        """A group stays or goes as a whole: kernels want groups of one size."""
+        in_c, out_c, groups = channels(need(ins[0])), channels(outs[0]), need(ins[0]).shape[3] // need(ins[1]).shape[3]
+        reads, makes = np.arange(in_c), np.arange(out_c)
+        in_group, out_group = reads // (in_c // groups), makes // (out_c // groups)
+        return [Link(0, 0, reads, in_group * (out_c // groups)), Link(0, 0, out_group * (in_c // groups), makes)]
+
+    def windows(self, x: Array, shape: Sequence[int], most: int) -> Array:
+        rows = rows_of(patches(x, (shape[1], shape[2]), self.stride, self.dilation, self.pads, 0.0), most)
+        groups = rows.shape[2] // shape[3]
+        split = rows.reshape(len(rows), rows.shape[1], groups, -1).transpose(2, 0, 1, 3)
+        return np.asarray(split.reshape(groups, len(rows), -1))
+
+    def grouped(self, weights: Array, in_c: int) -> Array:
+        groups = in_c // weights.shape[3]
+        return np.asarray(weights.reshape(groups, weights.shape[0] // groups, -1))
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x, w = need(ins[0]), need(ins[1])
         if not w.is_const:
             return ties.blocked(ins, outs)
@@ -172,4 +216,4 @@ class Conv2D(Op):
             ties.tie(np.tile(read[:per_in], groups), read)
             ties.tie(np.tile(made[:per_out], groups), made)
             ties.cut(w, 3, read[:per_in], "reads")
-        return weighted_channels(ins, outs, 0, made, ties)
+        return weighted_channels(ins, outs, self.out_axis, made, ties)

@@ -18,8 +18,8 @@ from .base import Call, Const, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr,
 from .conv2d import Conv2D
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 MAX_CLASSES = 256
 """Of rows, and of columns: the kernel names them by uint8."""
@@ -36,6 +36,8 @@ class Conv2DBorders(Conv2D):
     name: ClassVar[str] = "conv2d_borders"
     tflite: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[int] = 0
+    weighted: ClassVar[bool] = False  # what changes weights cannot correct a bias that depends on the place
+    has_windows: ClassVar[bool] = False
     rows: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()
 
@@ -62,6 +64,9 @@ class Conv2DBorders(Conv2D):
         flat = replace(bias, shape=worst.shape, data=np.minimum(worst, np.iinfo(np.int32).max).astype(np.int32))
         return super().check((*ins[:2], flat), outs)
 
+    def plain(self) -> Op:
+        return Conv2D(self.stride, self.dilation, self.pads, self.activation)
+
     def bias_map(self, bias: Array) -> Array:
         """The bias of each output: [out_h][out_w][out_c]."""
         return np.asarray(bias[np.asarray(self.rows)][:, np.asarray(self.columns)])
@@ -71,12 +76,13 @@ class Conv2DBorders(Conv2D):
 
     def lower(self, node: Node, graph: Graph) -> Call:
         call = super().lower(node, graph)
+        # Part by part, not position by position: what lies ahead is read again.
         classes = (
             Const("rows", np.array(self.rows, np.uint8), f"class of each row, {len(self.rows)}"),
             Const("columns", np.array(self.columns, np.uint8), f"class of each column, {len(self.columns)}"),
             Num(len(set(self.columns))),
         )
-        return replace(call, args=(*call.args, *classes))
+        return replace(call, args=(*call.args, *classes), overlaps=())
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -84,3 +90,22 @@ class Conv2DBorders(Conv2D):
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         raise Refuse("its bias depends on where the output lies (lossless reduction); only C can say that")
+
+
+def by_place(plain: Op, total: Array) -> tuple[Conv2DBorders, Array]:
+    """A CONV_2D and its bias for the bias that each output is to have, [out_h][out_w][out_c]."""
+    rows, first_rows = _alike(total)
+    columns, first_columns = _alike(total.swapaxes(0, 1))
+    return Conv2DBorders(**vars(plain), rows=tuple(rows), columns=tuple(columns)), total[first_rows][:, first_columns]
+
+
+def _alike(total: Array) -> tuple[list[int], list[int]]:
+    """The class of each index of the first axis, equal ones alike, and the first index of each class."""
+    classes: dict[bytes, int] = {}
+    first: list[int] = []
+    found: list[int] = []
+    for at, row in enumerate(np.ascontiguousarray(total)):
+        k = classes.setdefault(row.tobytes(), len(classes))
+        first += [at] * (k == len(first))
+        found.append(k)
+    return found, first

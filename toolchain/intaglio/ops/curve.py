@@ -6,13 +6,13 @@ byte, each step in float32. Operators that TFLite has in floats only (EXP, SQRT)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..graph import INT_RANGE, Array, Tensor
+from ..graph import INT_RANGE, Array, DTypeName, Tensor
 from .base import TfliteOp
 from .elementwise import Unary
 
@@ -26,6 +26,8 @@ class Curve(Unary):
 
     options: ClassVar[str] = ""
     """The table in a .tflite that goes with the operator; empty where it has none."""
+    finest: ClassVar[Mapping[DTypeName, float]] = {"int8": 0.0, "int16": 0.0}
+    """A table holds its function at any scale."""
     least: ClassVar[float] = -np.inf
     """Where the domain begins. An int8 input below counts as this number; a float32 one gives not-a-number."""
 

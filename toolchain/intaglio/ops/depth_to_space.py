@@ -10,14 +10,14 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, itemsize, move, move_call, move_problems, tensor_input
 from .window import hw_of
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,13 @@ class DepthToSpace(Op):
 
     name: ClassVar[str] = "depth_to_space"
     tflite: ClassVar[tuple[str, ...]] = ("DEPTH_TO_SPACE",)
+    picks: ClassVar[Picks] = "all"
     block: int = 2
+
+    @property
+    def forward_is_exact(self) -> bool:
+        # It would be; but its gradients would be rounded otherwise, and trainings come out with other bytes.
+        return False
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
@@ -72,7 +78,7 @@ class DepthToSpace(Op):
         blocks = xs[0].reshape(n, h, w, b, b, c // b**2).permute(0, 1, 3, 2, 4, 5)
         return blocks.reshape(n, h * b, w * b, c // b**2)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # Output channel k is made of the b^2 channels k, c + k, 2 c + k, ...
         rows = ties.along(need(ins[0]), 3).reshape(self.block**2, -1)
         ties.tie(rows[:1], rows)

@@ -13,8 +13,8 @@ from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr
 from .integer import tensor_problem
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 FUNCTIONS = {
     "int8": "itg_dequantize_s8_f32", "uint8": "itg_dequantize_u8_f32", "int16": "itg_dequantize_s16_f32",
@@ -27,6 +27,7 @@ class Dequantize(Op):
 
     name: ClassVar[str] = "dequantize"
     tflite: ClassVar[tuple[str, ...]] = ("DEQUANTIZE",)
+    requantizes: ClassVar[bool] = True
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         return [(need(ins[0]).shape, "float32")]

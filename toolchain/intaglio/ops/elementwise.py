@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -15,7 +15,9 @@ from .base import (
     Buf,
     Call,
     Const,
+    Ends,
     FieldValue,
+    Given,
     Ins,
     Num,
     Op,
@@ -26,16 +28,18 @@ from .base import (
     Types,
     arr,
     need,
+    over,
 )
 from .fixed import wrap32
 from .float32 import float_problems, is_float, rounded
 from .integer import integer_problems, kernel
+from .links import Link, channels, each
 from .portable import Form, Runtime, lacking, looked_up
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 LOOPS = 4
 """Nested loops of a broadcast: ITG_BROADCAST_LOOPS in broadcast.h."""
@@ -52,7 +56,7 @@ class Unary(Op):
     smaller than the code of most of these functions. In 16 bits and in float32 the kernel is the operator's own.
     """
 
-    inplace: ClassVar[tuple[int, ...]] = (0,)
+    pointwise: ClassVar[bool] = True
 
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
         """The function on int64 `q`, quantized as x is; returns int64 numbers in the range of out's dtype."""
@@ -92,6 +96,9 @@ class Unary(Op):
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        return replace(self._call(x, out), overlaps=over(x, out))
+
+    def _call(self, x: Tensor, out: Tensor) -> Call:
         if is_float([x], [out]):
             numbers = [Num(c) for c in self.constants()]
             return Call(f"{self.name}_f32", f"itg_{self.name}_f32", (Buf(x.name), *numbers, Buf(out.name), Num(x.size)))
@@ -136,7 +143,20 @@ class Unary(Op):
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         return TfliteOp(self.tflite[0], node.inputs)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0])]
+
+    def bounds(self, lows: Given, highs: Given, ins: Ins, outs: Outs) -> Ends | None:
+        """The extremes of the function over each element's range."""
+        table = self.values(np.arange(-128, 128, dtype=np.int64), need(ins[0]), outs[0]).astype(np.int8)
+        low, high = np.empty((256, 256), np.int8), np.empty((256, 256), np.int8)
+        for first in range(256):
+            low[first, first:] = np.minimum.accumulate(table[first:])
+            high[first, first:] = np.maximum.accumulate(table[first:])
+        at = arr(lows[0]).astype(np.int64) + 128, arr(highs[0]).astype(np.int64) + 128
+        return [low[at]], [high[at]]
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.of(need(ins[0]))]
 
 
@@ -195,7 +215,7 @@ class Binary(Op):
     """Two inputs, int8, int16 or float32, whose shapes broadcast as in NumPy; either may be a constant."""
 
     input_names: ClassVar[tuple[str, ...]] = ("a", "b")
-    inplace: ClassVar[tuple[int, ...]] = (0, 1)
+    pointwise: ClassVar[bool] = True
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         a, b = need(ins[0]), need(ins[1])
@@ -226,21 +246,24 @@ class Binary(Op):
 
     def call(self, node: Node, graph: Graph, stem: str, fields: Sequence[tuple[str, FieldValue]]) -> Call:
         """The kernel of `stem` for the tensors' dtype, its parameters beginning with the loops."""
-        a, b = (need(t) for t in graph.ins(node))
+        (a, b), out = (need(t) for t in graph.ins(node)), graph.outs(node)[0]
         loops = broadcast(a.shape, b.shape)
         if loops is None:
             raise GraphError(f"node {node.name}", f"broadcasts in more than {LOOPS} nested loops")
         file, function = kernel(stem, a)
         params = Struct(f"{function}_params", (*loops.fields, *fields))
-        arguments = (Buf(a.name), Buf(b.name), Buf(node.outputs[0]), params)
-        return Call(file, function, arguments)
+        arguments = (Buf(a.name), Buf(b.name), Buf(out.name), params)
+        return Call(file, function, arguments, overlaps=over(a, out) + over(b, out))
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
         _expect(n, 2)
         return cls(), (0, 1)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0], k) for k, t in enumerate(ins) if channels(need(t)) == channels(outs[0])]
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         shape = outs[0].shape
         found: dict[int, Array] = {}
         for x in (need(t) for t in ins):
@@ -270,7 +293,12 @@ class Arithmetic(Binary):
 
     options: ClassVar[str] = ""
     trainable: ClassVar[tuple[int, ...]] = (0, 1)
+    fuses_activation: ClassVar[bool] = True
     activation: Activation = "none"
+
+    def learns(self, at: int, t: Tensor) -> bool:
+        # Not the scalars of a formula: a half, an epsilon.
+        return at in self.trainable and t.size > 1
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:

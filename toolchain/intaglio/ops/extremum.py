@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from .base import Call, TfliteOp, same_quant
+from .base import Call, Picks, TfliteOp, same_quant
 from .elementwise import Binary
 
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ class Extremum(Binary):
     """The larger of two (`sign` 1) or the smaller (`sign` -1)."""
 
     sign: ClassVar[int] = 1
+    picks: ClassVar[Picks] = "some"
+
+    @property
+    def clamps_alike(self) -> bool:
+        return True
 
     def check_int8(self, a: Tensor, b: Tensor, out: Tensor) -> list[str]:
         if not (same_quant(a, out) and same_quant(b, out)):

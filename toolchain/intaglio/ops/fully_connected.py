@@ -9,30 +9,32 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array, Tensor
+from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
 from .conv2d import Conv2D
+from .layer import Weighted
 from .portable import RUNTIMES, Form, Parts, Runtime, bias_quant, in_eight_bits
 from .reshape import Reshape
 from .weighted import (
-    channel_multipliers,
+    WeightedLayer,
     input_offset,
     macs_of,
     output_of,
     weighted_call,
     weighted_channels,
+    weighted_layer,
     weighted_problems,
 )
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
-class FullyConnected(Op):
+class FullyConnected(Weighted):
     """inputs: x, weights [out_c][in_c], bias [out_c] (optional); int8 with an int32 bias, int16 with int8
     weights and an int64 bias, or all float32.
 
@@ -42,9 +44,6 @@ class FullyConnected(Op):
 
     name: ClassVar[str] = "fully_connected"
     tflite: ClassVar[tuple[str, ...]] = ("FULLY_CONNECTED",)
-    input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
-    optional: ClassVar[int] = 1
-    trainable: ClassVar[tuple[int, ...]] = (1, 2)
     activation: Activation = "none"
     keep_num_dims: bool = False
 
@@ -61,7 +60,7 @@ class FullyConnected(Op):
         return [((*x.shape[:-1], w.shape[0]), x.dtype)]
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
-        return weighted_problems(need(ins[0]), need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 0)
+        return weighted_problems(need(ins[0]), need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], self.out_axis)
 
     def macs(self, ins: Ins, outs: Outs) -> int:
         w = need(ins[1])
@@ -78,26 +77,29 @@ class FullyConnected(Op):
         return np.asarray(x.reshape(-1, weights.shape[1]) @ weights.T)
 
     def lower(self, node: Node, graph: Graph) -> Call:
+        return weighted_call(self.facts(node, graph))
+
+    def facts(self, node: Node, graph: Graph, by_channel: bool = False) -> WeightedLayer:
         ins = graph.ins(node)
         x, w = need(ins[0]), need(ins[1])
         rows, in_c, out_c = x.size // w.shape[1], w.shape[1], w.shape[0]
-        if w.encoding and rows > 1:
+        if by_channel and rows > 1:
             return self._positions(node, graph, rows)
+        one = w.quant is None or w.quant.per_tensor
         sizes = (("rows", rows), ("in_c", in_c), ("out_c", out_c))
-        return weighted_call(node, graph, sizes, self.activation, multipliers, stepped=True)
+        return weighted_layer(node, graph, sizes, self.activation, 1 if one else out_c, stepped=True)
 
-    def _positions(self, node: Node, graph: Graph, rows: int) -> Call:
-        """Several rows as the positions of a convolution of 1 x 1: each encoded weight is then decoded once."""
+    def _positions(self, node: Node, graph: Graph, rows: int) -> WeightedLayer:
+        """Several rows as the positions of a convolution of 1 x 1."""
         w = need(graph.ins(node)[1])
         sizes = (
             ("in_h", 1), ("in_w", rows), ("in_c", w.shape[1]), ("out_h", 1), ("out_w", rows), ("out_c", w.shape[0]),
             ("kernel_h", 1), ("kernel_w", 1), ("group_in_c", w.shape[1]), ("stride_h", 1), ("stride_w", 1),
             ("dilation_h", 1), ("dilation_w", 1), ("pad_top", 0), ("pad_left", 0),
         )  # fmt: skip
-        return weighted_call(
-            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
-            row=w.shape[1], span=w.shape[1], stem="conv2d",
-        )  # fmt: skip
+        return weighted_layer(
+            node, graph, sizes, self.activation, w.shape[0], stem="conv2d", row=w.shape[1], span=w.shape[1]
+        )
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -145,7 +147,24 @@ class FullyConnected(Op):
         rows = x if self.keep_num_dims else x.reshape(-1, w.shape[1])
         return torch_activation(F.linear(rows, w, xs[2] if len(xs) > 2 else None), self.activation)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def _mixed(self, weights: Array, in_c: int) -> Array | None:
+        return weights.reshape(weights.shape[0], -1, in_c) if weights.shape[1] % in_c == 0 else None
+
+    def unmixed(self, mixed: Array, shape: Sequence[int]) -> Array:
+        return mixed.astype(np.int8).reshape(mixed.shape[0], -1)
+
+    def adds_alike(self, values: Array, ins: Ins) -> Array:
+        in_c = values.shape[-1]
+        rows = values.reshape(-1, need(ins[1]).shape[1] // in_c, in_c)
+        return np.asarray((rows == rows[:1]).all(axis=(0, 1)))
+
+    def windows(self, x: Array, shape: Sequence[int], most: int) -> Array:
+        return x.reshape(1, -1, shape[1]).astype(np.float64)
+
+    def grouped(self, weights: Array, in_c: int) -> Array:
+        return weights[None]
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x, w = need(ins[0]), need(ins[1])
         if not w.is_const:
             return ties.blocked(ins, outs)
@@ -154,10 +173,4 @@ class FullyConnected(Op):
         rows = ties.of(x).reshape(-1, w.shape[1])
         ties.tie(rows[0], rows)
         ties.cut(w, 1, rows[0], "reads")
-        return weighted_channels(ins, outs, 0, ties.new(w.shape[0]), ties)
-
-
-def multipliers(x: Tensor, weights: Tensor, out: Tensor) -> tuple[Array, Array]:
-    """(multiplier int32, shift int8): one of each per output channel, or one in all for weights with one scale."""
-    one = weights.quant is None or weights.quant.per_tensor
-    return channel_multipliers(x, weights, out, 1 if one else weights.shape[0])
+        return weighted_channels(ins, outs, self.out_axis, ties.new(w.shape[0]), ties)

@@ -18,8 +18,8 @@ from .portable import Form, Parts, Runtime
 from .tanh import Tanh
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array, Tensor
-from .base import TfliteOp
+from ..graph import Array, DTypeName, Tensor
+from .base import NARROWEST, TfliteOp
 from .elementwise import Unary, saturate16, wrap16
 from .fixed import quantize_multiplier, rounding_shift
 
@@ -25,6 +26,9 @@ class HardSwish(Unary):
 
     name: ClassVar[str] = "hard_swish"
     tflite: ClassVar[tuple[str, ...]] = ("HARD_SWISH",)
+    narrowest_input: ClassVar[float] = NARROWEST
+    finest: ClassVar[Mapping[DTypeName, float]] = {"int8": 2.0**-6, "int16": 2.0**-6}
+    """It rescales in 16 bits, and TFLM refuses outputs finer than 1/128 of its input."""
 
     def check_int8(self, x: Tensor, out: Tensor) -> list[str]:
         # Shifts of a 16-bit number; TFLM itself refuses a positive one for the output.

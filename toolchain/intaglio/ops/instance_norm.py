@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import GraphError
 from ..graph import Tensor
-from .base import Call, Ins, Outs, Refuse, Struct, TfliteOp, Types, need
+from .base import Call, Ins, Outs, Refuse, Struct, TfliteOp, Types, need, over
 from .float32 import is_float
 from .layer_norm import norm_arguments
 from .normalization import Normalization
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Array, Graph, Node
+    from .channel_ties import ChannelTies
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class InstanceNorm(Normalization):
         tensors = norm_arguments(node)
         if is_float([x], [out]):
             params = Struct("itg_instance_norm_f32_params", (*sizes, ("epsilon", float(self.epsilon))))
-            return Call("instance_norm_f32", "itg_instance_norm_f32", (*tensors, params))
+            return Call("instance_norm_f32", "itg_instance_norm_f32", (*tensors, params), overlaps=over(x, out))
         params = Struct("itg_instance_norm_s8_params", (*sizes, *self.fields_s8(ins, out)))
-        return Call("instance_norm", "itg_instance_norm_s8", (*tensors, params))
+        return Call("instance_norm", "itg_instance_norm_s8", (*tensors, params), overlaps=over(x, out))
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         raise Refuse("TFLite has no INSTANCE_NORM")
@@ -62,7 +62,7 @@ class InstanceNorm(Normalization):
         norm = centred * (centred.square().mean(dim=dims, keepdim=True) + self.epsilon).rsqrt()
         return norm * scale + xs[2] if len(xs) > 2 and xs[2] is not None else norm * scale
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x = need(ins[0])
         numbers = ties.along(x, len(x.shape) - 1)
         for t in ins[1:]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array, Quant
-from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from ..graph import Array, DTypeName, Quant
+from .base import UNIT_INT16, Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need, over
 from .fixed import clamp_to, requantize
 from .float32 import float_problems, is_float, rounded
 from .integer import int8_problems
@@ -20,9 +20,9 @@ from .portable import Form, Parts, Runtime
 from .reshape import Reshape
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 OUTPUT_BITS = 7
 OUTPUT_QUANT = Quant((2.0**-OUTPUT_BITS,), (0,))
@@ -39,7 +39,7 @@ class L2Normalization(Op):
 
     name: ClassVar[str] = "l2_normalization"
     tflite: ClassVar[tuple[str, ...]] = ("L2_NORMALIZATION",)
-    inplace: ClassVar[tuple[int, ...]] = (0,)
+    output_quants: ClassVar[Mapping[DTypeName, Quant]] = {"int8": OUTPUT_QUANT, "int16": UNIT_INT16}
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
@@ -74,9 +74,16 @@ class L2Normalization(Op):
         sizes = (("rows", x.size // n), ("row_size", n))
         if is_float([x], [out]):
             params = Struct("itg_l2_normalization_f32_params", (*sizes, ("epsilon", EPSILON)))
-            return Call("l2_normalization_f32", "itg_l2_normalization_f32", (Buf(x.name), Buf(out.name), params))
+            return Call(
+                "l2_normalization_f32",
+                "itg_l2_normalization_f32",
+                (Buf(x.name), Buf(out.name), params),
+                overlaps=over(x, out),
+            )
         params = Struct("itg_l2_normalization_s8_params", (*sizes, ("in_offset", -x.zero_point)))
-        return Call("l2_normalization", "itg_l2_normalization_s8", (Buf(x.name), Buf(out.name), params))
+        return Call(
+            "l2_normalization", "itg_l2_normalization_s8", (Buf(x.name), Buf(out.name), params), overlaps=over(x, out)
+        )
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -102,7 +109,7 @@ class L2Normalization(Op):
 
         return F.normalize(xs[0], dim=-1, eps=EPSILON)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # A row is divided by a sum over all of it.
         x = need(ins[0])
         return ties.blocked(ins, outs) if ties.axis(x) == len(x.shape) - 1 else [ties.of(x)]

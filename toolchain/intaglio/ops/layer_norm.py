@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import GraphError
 from ..graph import Tensor
-from .base import Arg, Buf, Call, Ins, Null, Outs, Refuse, Struct, TfliteOp, Types, need
+from .base import Arg, Buf, Call, Ins, Null, Outs, Refuse, Struct, TfliteOp, Types, need, over
 from .float32 import is_float
 from .normalization import Normalization
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Array, Graph, Node
+    from .channel_ties import ChannelTies
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class LayerNorm(Normalization):
         tensors = norm_arguments(node)
         if is_float([x], [out]):
             params = Struct("itg_layer_norm_f32_params", (*sizes, ("epsilon", float(self.epsilon))))
-            return Call("layer_norm_f32", "itg_layer_norm_f32", (*tensors, params))
+            return Call("layer_norm_f32", "itg_layer_norm_f32", (*tensors, params), overlaps=over(x, out))
         params = Struct("itg_layer_norm_s8_params", (*sizes, *self.fields_s8(ins, out)))
-        return Call("layer_norm", "itg_layer_norm_s8", (*tensors, params))
+        return Call("layer_norm", "itg_layer_norm_s8", (*tensors, params), overlaps=over(x, out))
 
     def to_tflite(self, node: Node, graph: Graph) -> TfliteOp:
         raise Refuse("TFLite has no LAYER_NORM")
@@ -62,7 +62,7 @@ class LayerNorm(Normalization):
         offset = xs[2] if len(xs) > 2 else None
         return F.layer_norm(xs[0], tuple(xs[1].shape), xs[1], offset, self.epsilon)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # The mean and the variance of a row need all of it.
         x = need(ins[0])
         if ties.axis(x) >= len(x.shape) - self.dims:

@@ -15,8 +15,8 @@ from .fixed import accumulator_problem, float32_ratio, quantize_multiplier, requ
 from .integer import reach
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class LeakyRelu(Unary):
 
     name: ClassVar[str] = "leaky_relu"
     tflite: ClassVar[tuple[str, ...]] = ("LEAKY_RELU",)
+    homogeneous: ClassVar[bool] = True
     alpha: float = 0.01
 
     def check_int8(self, x: Tensor, out: Tensor) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array, Quant
+from ..graph import Array, DTypeName, Quant
+from .base import UNIT_INT16
 from .exponential import exp_negative, half_of_one_plus, reciprocal, saturating_shift
 from .fixed import I32_MAX, rounding_shift
 from .sigmoid import INTEGER_BITS, Curve, Sigmoid
@@ -20,7 +22,7 @@ class Logistic(Sigmoid):
 
     name: ClassVar[str] = "logistic"
     tflite: ClassVar[tuple[str, ...]] = ("LOGISTIC",)
-    output_quant: ClassVar[Quant] = Quant((1 / 256,), (-128,))
+    output_quants: ClassVar[Mapping[DTypeName, Quant]] = {"int8": Quant((1 / 256,), (-128,)), "int16": UNIT_INT16}
     wide: ClassVar[Curve] = Curve(fraction=9, top=0x7FFF << 10, lift=1 << 24, out_shift=10)
 
     def curve(self, x: Array) -> Array:

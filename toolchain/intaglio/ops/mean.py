@@ -13,6 +13,7 @@ from .base import Buf, Call, Ins, Outs, Struct, arr, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_problems, is_float, rounded
 from .integer import integer_problems, kernel, reach
+from .links import Link, each
 from .reduction import Reduction
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ class Mean(Reduction):
 
     name: ClassVar[str] = "mean"
     tflite: ClassVar[tuple[str, ...]] = ("MEAN",)
+    homogeneous: ClassVar[bool] = True
+
+    @property
+    def stays_in_range(self) -> bool:
+        return True
+
+    @property
+    def increasing(self) -> bool:
+        return True
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x, out = need(ins[0]), outs[0]
@@ -47,6 +57,9 @@ class Mean(Reduction):
         multiplier, shift = self.factor(x, out)
         mean = requantize(total, multiplier, shift) + out.zero_point
         return [clamp_to(mean, *INT_RANGE[out.dtype], out.dtype)]
+
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0])] if len(need(ins[0]).shape) - 1 not in self.axes else None
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]

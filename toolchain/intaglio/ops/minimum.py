@@ -20,6 +20,7 @@ class Minimum(Extremum):
     name: ClassVar[str] = "minimum"
     tflite: ClassVar[tuple[str, ...]] = ("MINIMUM",)
     sign: ClassVar[int] = -1
+
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         return [np.minimum(arr(xs[0]), arr(xs[1]))]
 

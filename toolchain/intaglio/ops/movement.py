@@ -15,7 +15,7 @@ from ..graph import DTYPES, Tensor
 from .base import Buf, Call, Num, Refuse, Struct
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
+    from .tflite_node import TfliteNode
 
 MAX_LOOPS = 6
 """ITG_STRIDED_COPY_RANK in strided_copy.h."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import INT_RANGE, Array, Tensor
 from .activation import activation_range, torch_activation
-from .base import Call, Ins, Outs, Refuse, arr, need
+from .base import Call, Ends, Given, Ins, Outs, Refuse, arr, need
 from .elementwise import Arithmetic
 from .fixed import accumulator_problem, clamp_to, float32_ratio, quantize_multiplier, requantize
 from .float32 import float_bounds, is_float, rounded
@@ -44,6 +44,16 @@ class Mul(Arithmetic):
         a, b, out = need(ins[0]), need(ins[1]), outs[0]
         x, y = (arr(v).astype(np.int64) for v in xs)
         return [self._products(x, y, a, b, out, _factor(a, b, out))]
+
+    def bounds(self, lows: Given, highs: Given, ins: Ins, outs: Outs) -> Ends | None:
+        if any(x is None for x in lows):
+            return None
+        # A product is linear in each factor, so it is lowest and highest in corners, and what follows increases.
+        corners = [self.reference([a, b], ins, outs)[0] for a in (lows[0], highs[0]) for b in (lows[1], highs[1])]
+        return [np.minimum.reduce(corners)], [np.maximum.reduce(corners)]
+
+    def reach(self, widths: Sequence[float], ins: Ins) -> float:
+        return widths[0] * widths[1]
 
     def lower(self, node: Node, graph: Graph) -> Call:
         a, b = (need(t) for t in graph.ins(node))

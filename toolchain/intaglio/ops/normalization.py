@@ -21,7 +21,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..graph import Array, Tensor
+from ..graph import Array, Quant, Tensor, constant
 from .base import FieldValue, Ins, Op, Outs, arr, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_problems, is_float, rounded
@@ -30,6 +30,8 @@ from .integer import int8_problems
 NORM_BITS = 18
 MAX_SCALE = (1 << 11) - 1
 """Largest magnitude in an int16 scale: times a norm of 18 bits it leaves room for the offset."""
+OFFSET_LIMIT = 1 << 29
+"""An offset stays below this, so that it and the scaled numbers fit 32 bits together."""
 MAX_COUNT = (1 << 17) - 1
 """So many squares of an int8 number fit 32 bits."""
 
@@ -41,7 +43,7 @@ class Normalization(Op):
     input_names: ClassVar[tuple[str, ...]] = ("x", "scale", "offset")
     optional: ClassVar[int] = 2
     trainable: ClassVar[tuple[int, ...]] = (1, 2)
-    inplace: ClassVar[tuple[int, ...]] = (0,)
+    parameters: ClassVar[tuple[int, ...]] = (1, 2)
     epsilon: float = 1e-5
 
     def groups(self, x: Tensor) -> tuple[tuple[int, ...], int]:
@@ -80,6 +82,27 @@ class Normalization(Op):
             bound += int(np.abs(arr(offset.data).astype(np.int64)).max())
         problem = accumulator_problem(bound, [self.factor(x, scale, outs[0])])
         return [problem] if problem else []
+
+    def reach(self, widths: Sequence[float], ins: Ins) -> float:
+        scale, *offset = (np.abs(np.asarray(t.data, np.float64)).max() for t in ins[1:] if t is not None)
+        return float(scale * self.count(need(ins[0])) ** 0.5 + sum(offset))
+
+    def quantized_parameters(self, ins: Ins) -> list[Tensor]:
+        """int16 scales of 12 bits, int32 offsets. The largest scale is MAX_SCALE steps, or fewer where an offset needs
+        the room."""
+        scale = arr(need(ins[1]).data).astype(np.float64)
+        offset = None if _offset(ins) is None else arr(need(ins[2]).data).astype(np.float64)
+        bits = fraction_bits(self.count(need(ins[0])))
+        step = float(np.abs(scale).max()) / MAX_SCALE
+        if offset is not None:
+            step = max(step, float(np.abs(offset).max()) / OFFSET_LIMIT * 2.0**bits)
+        # In float32, so that the file and the graph agree; never 0, and the offset's scale stays a normal number.
+        step = float(max(np.nextafter(np.float32(step), np.float32(np.inf)), np.float32(1e-30)))
+        found = [constant("scale", np.round(scale / step).astype(np.int16), Quant((step,), (0,)))]
+        if offset is not None:
+            unit = step * 2.0**-bits
+            found.append(constant("offset", np.round(offset / unit).astype(np.int32), Quant((unit,), (0,))))
+        return found
 
     def reference(self, xs: Sequence[Array | None], ins: Ins, outs: Outs) -> list[Array]:
         x, out = need(ins[0]), outs[0]

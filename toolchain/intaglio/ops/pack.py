@@ -10,13 +10,13 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, steps, tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Pack(Op):
     name: ClassVar[str] = "pack"
     tflite: ClassVar[tuple[str, ...]] = ("PACK",)
     repeats: ClassVar[bool] = True
+    picks: ClassVar[Picks] = "all"
     axis: int = 0
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
@@ -53,9 +54,7 @@ class Pack(Op):
     def _moves(self, xs: Sequence[Tensor], out: Tensor) -> list[Move]:
         out_step = steps(out.shape)
         slot = (*out.shape[: self.axis], 1, *out.shape[self.axis + 1 :])
-        return [
-            move(slot, steps(slot), out_step, itemsize(t), 0, k * out_step[self.axis]) for k, t in enumerate(xs)
-        ]
+        return [move(slot, steps(slot), out_step, itemsize(t), 0, k * out_step[self.axis]) for k, t in enumerate(xs)]
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -75,5 +74,5 @@ class Pack(Op):
 
         return torch.stack(xs, dim=self.axis)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)

@@ -11,17 +11,18 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import DTYPES, INT_RANGE, Array, Tensor, constant
-from .base import Buf, Call, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Buf, Call, Ins, Num, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
 from .float32 import LARGEST, float_bits
+from .links import Link, each
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
 from .portable import Form, Parts, Runtime
 from .reshape import Reshape
-from .window import MAX_SIDE, Pair
+from .window import MAX_SIDE, Pads, Pair
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 MOST_DIMENSIONS = 5
 """Of TFLM and of LiteRT."""
@@ -38,8 +39,18 @@ class Pad(Op):
     name: ClassVar[str] = "pad"
     infinite: ClassVar[tuple[str, ...]] = ("value",)
     tflite: ClassVar[tuple[str, ...]] = ("PAD", "PADV2")
+    picks: ClassVar[Picks] = "all"
     pads: tuple[Pair, ...] = ()
     value: float = 0.0
+
+    @property
+    def commutes_with_clamp(self) -> bool:
+        # Its border is not clamped.
+        return False
+
+    @property
+    def forward_is_exact(self) -> bool:
+        return self.value == 0.0
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
@@ -50,7 +61,7 @@ class Pad(Op):
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
         if math.isinf(self.value) and outs[0].dtype == "float32":
-            # MAX_POOL right behind it takes -inf as padding of its own: lower/fuse_padding.py.
+            # MAX_POOL right behind it takes -inf as padding of its own: floats/fuse_padding.py.
             remedy = "pad with a finite number, or put a MAX_POOL right behind a PAD with -inf of height and width"
             return [f"it pads with {self.value:g}, which no kernel computes on; {remedy}"]
         return move_problems([x], outs, [self._move(x, outs[0])])
@@ -123,7 +134,19 @@ class Pad(Op):
 
         return F.pad(xs[0], [p for pair in reversed(self.pads) for p in pair], value=self.value)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0])] if self.pads[-1] == (0, 0) else None
+
+    def is_identity(self, ins: Ins, outs: Outs) -> bool:
+        return not any(p for pair in self.pads for p in pair)
+
+    @property
+    def border(self) -> tuple[Pads, float] | None:
+        if len(self.pads) != 4 or any(self.pads[0]) or any(self.pads[3]):
+            return None
+        return (*self.pads[1], *self.pads[2]), self.value
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # A border along the channels is made of channels of its own, which stay.
         x, out = need(ins[0]), outs[0]
         if not x.shape:

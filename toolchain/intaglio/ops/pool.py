@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from .activation import TFLITE_CODE, Activation, activation_range
-from .base import Buf, Call, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, need
+from .base import Buf, Call, Ins, Op, Outs, Overlap, Refuse, Struct, TfliteOp, Types, need
 from .float32 import float_bounds, float_problems, is_float
 from .integer import integer_problems, kernel
+from .links import Link, each
 from .movement import alike, tensor_input
-from .window import Pads, Pair, hw_of, out_hw, read_padding, tflite_padding
+from .window import Pads, Pair, hw_of, out_hw, position_lag, read_padding, tflite_padding
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Array, Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,15 @@ class Pool2D(Op):
     Padded elements do not take part.
     """
 
+    homogeneous: ClassVar[bool] = True
     kernel: Pair = (1, 1)
     stride: Pair = (1, 1)
     pads: Pads = (0, 0, 0, 0)
     activation: Activation = "none"
+
+    @property
+    def shares_quant(self) -> bool:
+        return True
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
@@ -60,7 +66,8 @@ class Pool2D(Op):
         else:
             low, high = activation_range(self.activation, out)
             params = Struct("itg_pool2d_params", (*sizes, ("out_min", low), ("out_max", high)))
-        return Call(*kernel(self.name, x), (Buf(x.name), Buf(out.name), params))
+        behind = Overlap(x.name, position_lag(x, out, self.stride, (1, 1), self.pads))
+        return Call(*kernel(self.name, x), (Buf(x.name), Buf(out.name), params), overlaps=(behind,))
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Self, tuple[int, ...]]:
@@ -87,5 +94,8 @@ class Pool2D(Op):
         }
         return TfliteOp(self.tflite[0], node.inputs, "Pool2DOptions", fields, 2)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0])]
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.spread(ties.along(need(ins[0]), 3), outs[0].shape, 3)]

@@ -29,7 +29,6 @@ class PRelu(Binary):
     tflite: ClassVar[tuple[str, ...]] = ("PRELU",)
     input_names: ClassVar[tuple[str, ...]] = ("x", "alpha")
     trainable: ClassVar[tuple[int, ...]] = (1,)
-    inplace: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x, alpha = need(ins[0]), need(ins[1])
@@ -49,6 +48,9 @@ class PRelu(Binary):
             return [rounded(np.where(real >= 0, real, real * arr(xs[1])))]
         x, alpha, out = need(ins[0]), need(ins[1]), outs[0]
         return [_values(arr(xs[0]), arr(xs[1]), x, alpha, out, _factors(x, alpha, out))]
+
+    def reach(self, widths: Sequence[float], ins: Ins) -> float:
+        return widths[0] * max(widths[1], 1.0)
 
     def lower(self, node: Node, graph: Graph) -> Call:
         x, alpha = (need(t) for t in graph.ins(node))

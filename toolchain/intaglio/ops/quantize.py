@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..graph import INT_RANGE, Array, Tensor
-from .base import Buf, Call, Ins, Outs, Struct, TfliteOp, Types, arr, need
+from .base import Buf, Call, Ins, Outs, Struct, TfliteOp, Types, arr, need, over
 from .elementwise import Unary
 from .fixed import accumulator_problem, quantize_multiplier, requantize
 from .integer import SUFFIX, reach, tensor_problem
@@ -30,6 +30,7 @@ class Quantize(Unary):
 
     name: ClassVar[str] = "quantize"
     tflite: ClassVar[tuple[str, ...]] = ("QUANTIZE",)
+    requantizes: ClassVar[bool] = True
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         return [(need(ins[0]).shape, outs[0].dtype)]
@@ -67,7 +68,8 @@ class Quantize(Unary):
     def lower(self, node: Node, graph: Graph) -> Call:
         x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
         if x.dtype != "float32":
-            return rescale_call(x, out) if "int16" in (x.dtype, out.dtype) else super().lower(node, graph)
+            wide = "int16" in (x.dtype, out.dtype)
+            return replace(rescale_call(x, out), overlaps=over(x, out)) if wide else super().lower(node, graph)
         fields = (("count", x.size), ("scale", float(out.scale)), ("zero_point", out.zero_point))
         params = Struct("itg_quantize_params", fields)
         return Call("quantize", f"itg_quantize_f32_{SUFFIX[out.dtype]}", (Buf(x.name), Buf(out.name), params))

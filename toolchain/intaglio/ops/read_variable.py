@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import GraphError
 from ..graph import Array
-from .base import Buf, Call, Ins, Num, Op, Outs, TfliteOp, Types, arr, need
+from .base import Buf, Call, Ins, Num, Op, Outs, State, TfliteOp, Types, arr, need
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -24,6 +24,7 @@ class ReadVariable(Op):
 
     name: ClassVar[str] = "read_variable"
     input_names: ClassVar[tuple[str, ...]] = ("state",)
+    state: ClassVar[State] = "reads"
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         state = need(ins[0])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..graph import Tensor
-from .base import Refuse
+from .base import Ins, Refuse, need
 from .fixed import quantize_multiplier
 from .mean import Mean
 from .portable import Form, Runtime
@@ -22,6 +22,13 @@ class ReduceSum(Mean):
 
     name: ClassVar[str] = "reduce_sum"
     tflite: ClassVar[tuple[str, ...]] = ("SUM",)
+
+    @property
+    def stays_in_range(self) -> bool:
+        return False
+
+    def reach(self, widths: Sequence[float], ins: Ins) -> float:
+        return widths[0] * self.count(need(ins[0]))
 
     def divisor(self, x: Tensor) -> int:
         return 1

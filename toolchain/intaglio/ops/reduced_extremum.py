@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..graph import Array
-from .base import Buf, Call, Ins, Outs, Struct, arr, need
+from .base import Buf, Call, Ins, Outs, Picks, Struct, arr, need
 from .float32 import float_problems, is_float
 from .integer import int8_problems
 from .movement import alike
@@ -24,6 +24,17 @@ class ReducedExtremum(Reduction):
     """The largest of the inputs of an output (`sign` 1) or the smallest (`sign` -1)."""
 
     sign: ClassVar[int] = 1
+    homogeneous: ClassVar[bool] = True
+    picks: ClassVar[Picks] = "some"
+
+    @property
+    def forward_is_exact(self) -> bool:
+        # It would be; but its gradients would be rounded otherwise, and trainings come out with other bytes.
+        return False
+
+    @property
+    def clamps_alike(self) -> bool:
+        return True
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x, out = need(ins[0]), outs[0]

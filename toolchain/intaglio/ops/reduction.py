@@ -14,9 +14,9 @@ from .base import FieldValue, Ins, Op, Outs, Refuse, TfliteOp, Types, need
 from .movement import axis_index, steps, tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Array, Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 LOOPS = 3
 """ITG_MEAN_RANK in mean.h: groups of neighbouring dimensions that are reduced, and groups that stay."""
@@ -83,7 +83,7 @@ class Reduction(Op):
         inputs = (node.inputs[0], np.array(self.axes, np.int32))
         return TfliteOp(self.tflite[0], inputs, "ReducerOptions", {"KeepDims": self.keep_dims}, self.version)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x = need(ins[0])
         axis = ties.axis(x)
         if axis in self.axes or not outs[0].shape:

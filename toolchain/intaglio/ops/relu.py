@@ -21,8 +21,8 @@ from .portable import Form, Parts, Runtime, lacking
 from .rescale import rescale_call
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 BUILTIN: dict[Activation, str] = {"relu": "RELU", "relu6": "RELU6", "relu_n1_to_1": "RELU_N1_TO_1"}
 
@@ -34,7 +34,18 @@ class Relu(Unary):
 
     name: ClassVar[str] = "relu"
     tflite: ClassVar[tuple[str, ...]] = tuple(BUILTIN.values())
+    homogeneous: ClassVar[bool] = True
+    is_clamp: ClassVar[bool] = True
     activation: Activation = "relu"
+
+    @property
+    def shares_quant(self) -> bool:
+        # TFLM's RELU6 never rescales.
+        return self.activation == "relu6"
+
+    @property
+    def clamps_alike(self) -> bool:
+        return True
 
     def check_int8(self, x: Tensor, out: Tensor) -> list[str]:
         if self.activation == "relu6" and not same_quant(x, out):

@@ -11,13 +11,14 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array
-from .base import Buf, Call, Ins, Num, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Buf, Call, Ins, Num, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
+from .links import Link, channels
 from .movement import axis_index, one_int
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 MAX_RANK = 8
 
@@ -29,6 +30,8 @@ class Reshape(Op):
     name: ClassVar[str] = "reshape"
     tflite: ClassVar[tuple[str, ...]] = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
     is_view: ClassVar[bool] = True
+    homogeneous: ClassVar[bool] = True
+    picks: ClassVar[Picks] = "all"
     shape: tuple[int, ...] = ()
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
@@ -76,8 +79,19 @@ class Reshape(Op):
         batch = xs[0].shape[:1] if xs[0].numel() != math.prod(self.shape) else self.shape[:1]
         return xs[0].reshape(*batch, *self.shape[1:])
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        """Dimensions that are merged with the last one, or split off from it, repeat its channels."""
+        before, after = channels(need(ins[0])), channels(outs[0])
+        every = np.arange(max(before, after))
+        if after % before == 0:
+            return [Link(0, 0, every % before, every)]
+        return [Link(0, 0, every, every % after)] if before % after == 0 else None
+
+    def is_identity(self, ins: Ins, outs: Outs) -> bool:
+        return need(ins[0]).shape == outs[0].shape and need(ins[0]).quant == outs[0].quant
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)
 
     def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
         return replace(self, shape=outs[0].shape)

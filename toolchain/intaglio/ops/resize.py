@@ -14,8 +14,8 @@ from .movement import tensor_input
 from .window import MAX_SIDE, Pair, hw_of
 
 if TYPE_CHECKING:
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .tflite_node import TfliteNode
 
 MAX_ROWS = 1 << 15
 """What the kernels' int16 tables can name."""

@@ -16,8 +16,8 @@ from .movement import alike
 from .resize import Resize
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
 
 BITS = 10
 """Positions between int8 pixels are in 1/1024: ITG_RESIZE_BILINEAR_BITS in resize_bilinear.h."""
@@ -30,6 +30,11 @@ class ResizeBilinear(Resize):
     name: ClassVar[str] = "resize_bilinear"
     tflite: ClassVar[tuple[str, ...]] = ("RESIZE_BILINEAR",)
     options: ClassVar[str] = "ResizeBilinearOptions"
+    homogeneous: ClassVar[bool] = True
+
+    @property
+    def shares_quant(self) -> bool:
+        return True
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
@@ -118,7 +123,7 @@ class ResizeBilinear(Resize):
             x = before * (1 - along) + after * along
         return x
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.spread(ties.along(need(ins[0]), 3), outs[0].shape, 3)]
 
 

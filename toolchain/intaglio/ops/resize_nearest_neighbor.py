@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..graph import Array
-from .base import Buf, Call, Const, Ins, Outs, Struct, arr, need
+from .base import Buf, Call, Const, Ins, Outs, Picks, Struct, arr, need
+from .links import Link, each
 from .movement import itemsize, move_problems
 from .resize import Resize
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class ResizeNearestNeighbor(Resize):
     name: ClassVar[str] = "resize_nearest_neighbor"
     tflite: ClassVar[tuple[str, ...]] = ("RESIZE_NEAREST_NEIGHBOR",)
     options: ClassVar[str] = "ResizeNearestNeighborOptions"
+    picks: ClassVar[Picks] = "all"
 
     def check(self, ins: Ins, outs: Outs) -> list[str]:
         x = need(ins[0])
@@ -74,5 +76,8 @@ class ResizeNearestNeighbor(Resize):
         rows, columns = (torch.tensor(i, device=xs[0].device) for i in self.sources(xs[0].shape))
         return xs[0].index_select(1, rows).index_select(2, columns)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0])]
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.spread(ties.along(need(ins[0]), 3), outs[0].shape, 3)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array, Tensor
+from ..graph import Array, DTypeName, Tensor
 from .elementwise import Unary
 from .fixed import quantize_multiplier, requantize
 from .inverse_sqrt import inverse_sqrt
@@ -26,6 +27,7 @@ class Rsqrt(Unary):
 
     name: ClassVar[str] = "rsqrt"
     tflite: ClassVar[tuple[str, ...]] = ("RSQRT",)
+    finest: ClassVar[Mapping[DTypeName, float]] = {"int8": 0.0, "int16": 0.0}  # a table
 
     def check_int8(self, x: Tensor, out: Tensor) -> list[str]:
         if _factor(x, out)[1] > 29:  # quantize_multiplier saturates at 30

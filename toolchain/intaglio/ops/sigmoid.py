@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..graph import Array, Quant, Tensor
-from .base import Buf, Call, Const, Struct
+from .base import NARROWEST, Buf, Call, Const, Struct
 from .curve import tabulated
 from .elementwise import Unary
 from .fixed import quantize_multiplier, requantize
@@ -22,7 +22,6 @@ INTEGER_BITS = 4
 FRACTION_BITS = 31 - INTEGER_BITS
 POINTS = 256
 """Of the table for int16: ITG_SIGMOID_STEPS + 1 in sigmoid_s16.h. Point i is the sigmoid of i / 24."""
-OUTPUT_INT16 = Quant((1 / 32768,), (0,))
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,9 @@ class Curve:
 
 @dataclass(frozen=True)
 class Sigmoid(Unary):
-    """An odd S-shaped curve, over the whole range of an output whose quantization is given: `output_quant` in int8,
-    OUTPUT_INT16 in int16."""
+    """An odd S-shaped curve, over the whole range of an output whose quantization is given (`output_quants`)."""
 
-    output_quant: ClassVar[Quant]
+    narrowest_input: ClassVar[float] = NARROWEST
     wide: ClassVar[Curve]
 
     def curve(self, x: Array) -> Array:
@@ -50,13 +48,13 @@ class Sigmoid(Unary):
     def check_int8(self, x: Tensor, out: Tensor) -> list[str]:
         if x.scale < 2.0 ** -(FRACTION_BITS + 1):
             return [f"its input scale {x.scale} is too small for fixed point"]
-        return _output_problems(out, self.output_quant)
+        return _output_problems(out, self.output_quants["int8"])
 
     def check_int16(self, x: Tensor, out: Tensor) -> list[str]:
         multiplier, _ = input_factor(x)
         if not 0 < multiplier < 1 << 15:
             return [f"its input scale {x.scale} is outside what 16-bit fixed point takes"]
-        return _output_problems(out, OUTPUT_INT16)
+        return _output_problems(out, self.output_quants["int16"])
 
     def values(self, q: Array, x: Tensor, out: Tensor) -> Array:
         if x.dtype == "int16":

@@ -4,16 +4,32 @@ int16 with the tables of softmax16.py."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array, Tensor
+from ..graph import Array, DTypeName, Quant, Tensor
 from . import softmax16
-from .base import Buf, Call, Const, Ins, Op, Outs, Refuse, Struct, TfliteOp, Types, arr, need
+from .base import (
+    NARROWEST,
+    UNIT_INT16,
+    Buf,
+    Call,
+    Const,
+    Ins,
+    Op,
+    Outs,
+    Refuse,
+    Struct,
+    TfliteOp,
+    Types,
+    arr,
+    need,
+    over,
+)
 from .exponential import exp_negative, reciprocal, saturating_shift
 from .fixed import I32_MAX, accumulator_problem, clamp_to, doubling_high_mul, quantize_multiplier, rounding_shift
 from .float32 import float_problems, is_float, rounded
@@ -21,9 +37,9 @@ from .integer import integer_problems
 from .movement import tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 INTEGER_BITS = 5
 """The exponential takes Q5.26: numbers in [-32, 0]."""
@@ -44,7 +60,9 @@ class Softmax(Op):
 
     name: ClassVar[str] = "softmax"
     tflite: ClassVar[tuple[str, ...]] = ("SOFTMAX",)
-    inplace: ClassVar[tuple[int, ...]] = (0,)
+    output_quants: ClassVar[Mapping[DTypeName, Quant]] = {"int8": Quant((1 / 256,), (-128,)), "int16": UNIT_INT16}
+    narrowest_input: ClassVar[float] = NARROWEST
+    gives_probabilities: ClassVar[bool] = True
     beta: float = 1.0
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
@@ -98,12 +116,13 @@ class Softmax(Op):
         return [clamp_to(np.where(shift > 31, 0, scaled) - 128, -128, 127)]
 
     def lower(self, node: Node, graph: Graph) -> Call:
-        x = need(graph.ins(node)[0])
+        x, out = need(graph.ins(node)[0]), graph.outs(node)[0]
+        over_x = over(x, out)
         n = x.shape[-1]
         sizes = (("rows", x.size // n), ("row_size", n))
         if x.dtype == "float32":
             params = Struct("itg_softmax_f32_params", (*sizes, ("beta", float(self.beta))))
-            return Call("softmax_f32", "itg_softmax_f32", (Buf(x.name), Buf(node.outputs[0]), params))
+            return Call("softmax_f32", "itg_softmax_f32", (Buf(x.name), Buf(out.name), params), overlaps=over_x)
         if x.dtype == "int16":
             multiplier, shift = softmax16.factor(self.beta, x)
             params = Struct("itg_softmax_s16_params", (*sizes, ("multiplier", multiplier), ("shift", shift)))
@@ -111,11 +130,13 @@ class Softmax(Op):
                 Const("exp", softmax16.exponential(), "exp from -10 to 0, Q0.15"),
                 Const("inverse", softmax16.inverse(), "1 / (1 + x) for x from 0 to 1, Q0.15"),
             )
-            return Call("softmax_s16", "itg_softmax_s16", (Buf(x.name), *tables, Buf(node.outputs[0]), params))
+            return Call(
+                "softmax_s16", "itg_softmax_s16", (Buf(x.name), *tables, Buf(out.name), params), overlaps=over_x
+            )
         table = exp_table(self.beta, x).astype(np.int32)
         params = Struct("itg_softmax_s8_params", (*sizes, ("table_size", int(table.size))))
         exps = Const("exp", table, "exp(-i * beta * scale), Q0.31; beyond the table it is too small to matter")
-        return Call("softmax", "itg_softmax_s8", (Buf(x.name), exps, Buf(node.outputs[0]), params))
+        return Call("softmax", "itg_softmax_s8", (Buf(x.name), exps, Buf(out.name), params), overlaps=over_x)
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -131,7 +152,7 @@ class Softmax(Op):
     def forward(self, *xs: Any) -> Any:
         return (xs[0] * self.beta).softmax(dim=-1)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # A row is divided by a sum over all of it.
         x = need(ins[0])
         return ties.blocked(ins, outs) if ties.axis(x) == len(x.shape) - 1 else [ties.of(x)]

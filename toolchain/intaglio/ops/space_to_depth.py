@@ -10,15 +10,15 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, TfliteOp, Types, arr, need
 from .depth_to_space import block_of, block_steps
 from .movement import Move, itemsize, move, move_call, move_problems
 from .window import hw_of
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,13 @@ class SpaceToDepth(Op):
 
     name: ClassVar[str] = "space_to_depth"
     tflite: ClassVar[tuple[str, ...]] = ("SPACE_TO_DEPTH",)
+    picks: ClassVar[Picks] = "all"
     block: int = 2
+
+    @property
+    def forward_is_exact(self) -> bool:
+        # It would be; but its gradients would be rounded otherwise, and trainings come out with other bytes.
+        return False
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
@@ -69,5 +75,5 @@ class SpaceToDepth(Op):
         blocks = xs[0].reshape(n, h // b, b, w // b, b, c).permute(0, 1, 3, 2, 4, 5)
         return blocks.reshape(n, h // b, w // b, c * b**2)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         return [ties.spread(np.tile(ties.along(need(ins[0]), 3), self.block**2), outs[0].shape, 3)]

@@ -10,13 +10,14 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
+from .links import Link, pieces
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, one_int, steps, tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,14 @@ class Split(Op):
 
     name: ClassVar[str] = "split"
     tflite: ClassVar[tuple[str, ...]] = ("SPLIT", "SPLIT_V")
+    picks: ClassVar[Picks] = "some"
     axis: int = 0
     sizes: tuple[int, ...] = ()
+
+    @property
+    def commutes_with_clamp(self) -> bool:
+        # It does; but fusing across it would change the bytes of models that were quantized before.
+        return False
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
@@ -84,8 +91,14 @@ class Split(Op):
     def forward(self, *xs: Any) -> Any:
         return xs[0].split(list(self.sizes), dim=self.axis)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return pieces(outs, self.moves_channels(len(outs[0].shape)), False)
+
+    def moves_channels(self, rank: int) -> bool:
+        return self.axis == rank - 1
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)
 
     def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
         return replace(self, sizes=tuple(t.shape[self.axis] for t in outs))

@@ -41,6 +41,9 @@ class SquaredDifference(Binary):
         right = requantize((arr(xs[1]).astype(np.int64) - b.zero_point) << HEADROOM, *fb)
         return [clamp_to(requantize((left - right) ** 2, *fy) + out.zero_point, -128, 127)]
 
+    def reach(self, widths: Sequence[float], ins: Ins) -> float:
+        return max(widths) ** 2
+
     def lower(self, node: Node, graph: Graph) -> Call:
         a, b = (need(t) for t in graph.ins(node))
         out = graph.outs(node)[0]

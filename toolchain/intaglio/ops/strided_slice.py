@@ -11,15 +11,16 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
+from .links import Link, each
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
 from .portable import Form, Parts, Runtime
 from .reshape import Reshape
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 ALL = -1
 
@@ -34,6 +35,7 @@ class StridedSlice(Op):
 
     name: ClassVar[str] = "strided_slice"
     tflite: ClassVar[tuple[str, ...]] = ("STRIDED_SLICE", "SLICE")
+    picks: ClassVar[Picks] = "some"
     begin: tuple[int, ...] = ()
     size: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
@@ -124,12 +126,15 @@ class StridedSlice(Op):
             x = x.squeeze(d)
         return x
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0])] if self.size[-1] == ALL and len(self.size) - 1 not in self.shrink else None
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # What is left of every second channel is no longer every second one.
         axis = ties.axis(need(ins[0]))
         if axis >= 0 and abs(self.stride[axis]) > 1:
             return ties.blocked(ins, outs)
-        return ties.moved(self, ins, outs)
+        return ties.moved(self.reference, ins, outs)
 
     def fitted(self, kept: Sequence[Mapping[int, Array]], outs: Outs) -> Op:
         begin, size = list(self.begin), list(self.size)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..graph import Array, Quant
+from ..graph import Array, DTypeName, Quant
+from .base import UNIT_INT16
 from .exponential import exp_negative, half_of_one_plus, reciprocal, saturating_shift
 from .fixed import rounding_shift
 from .sigmoid import INTEGER_BITS, Curve, Sigmoid
@@ -20,7 +22,7 @@ class Tanh(Sigmoid):
 
     name: ClassVar[str] = "tanh"
     tflite: ClassVar[tuple[str, ...]] = ("TANH",)
-    output_quant: ClassVar[Quant] = Quant((1 / 128,), (0,))
+    output_quants: ClassVar[Mapping[DTypeName, Quant]] = {"int8": Quant((1 / 128,), (0,)), "int16": UNIT_INT16}
     # Twice as steep: a bit less between two points.
     wide: ClassVar[Curve] = Curve(fraction=8, top=0xFFFF << 8, lift=0, out_shift=8)
 

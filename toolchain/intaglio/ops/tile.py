@@ -11,16 +11,16 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, TfliteOp, Types, arr, need
 from .concatenation import Concatenation
 from .movement import Move, itemsize, move, move_call, move_problems, steps, tensor_input
 from .portable import Form, Parts, Runtime
 from .reshape import Reshape
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 MAX_ELEMENTS = 1 << 28
 MOST_JOINED = 10
@@ -33,7 +33,13 @@ class Tile(Op):
 
     name: ClassVar[str] = "tile"
     tflite: ClassVar[tuple[str, ...]] = ("TILE",)
+    picks: ClassVar[Picks] = "all"
     times: tuple[int, ...] = ()
+
+    @property
+    def commutes_with_clamp(self) -> bool:
+        # It does; but fusing across it would change the bytes of models that were quantized before.
+        return False
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
@@ -110,5 +116,5 @@ class Tile(Op):
     def forward(self, *xs: Any) -> Any:
         return xs[0].tile(self.times)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)

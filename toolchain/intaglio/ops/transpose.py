@@ -11,15 +11,16 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
+from .links import Link, each
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, steps, tensor_input
 from .portable import Form, Parts, Runtime
 from .reshape import Reshape
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 MOST_DIMENSIONS = 5
 """Of TFLM."""
@@ -31,6 +32,7 @@ class Transpose(Op):
 
     name: ClassVar[str] = "transpose"
     tflite: ClassVar[tuple[str, ...]] = ("TRANSPOSE",)
+    picks: ClassVar[Picks] = "all"
     perm: tuple[int, ...] = ()
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
@@ -90,8 +92,14 @@ class Transpose(Op):
     def forward(self, *xs: Any) -> Any:
         return xs[0].permute(self.perm)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
-        return ties.moved(self, ins, outs)
+    def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
+        return [each(outs[0])] if self.perm[-1] == len(self.perm) - 1 else None
+
+    def is_identity(self, ins: Ins, outs: Outs) -> bool:
+        return self.perm == tuple(range(len(self.perm)))
+
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
+        return ties.moved(self.reference, ins, outs)
 
 
 def _merged(shape: Sequence[int], perm: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -12,27 +12,29 @@ from ..errors import GraphError
 from ..graph import Array
 from .activation import TFLITE_CODE, Activation, torch_activation
 from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .layer import Weighted
 from .movement import tensor_input
 from .portable import RUNTIMES, Form, Runtime, in_eight_bits
 from .weighted import (
-    channel_multipliers,
+    WeightedLayer,
     input_offset,
     macs_of,
     output_of,
     weighted_call,
     weighted_channels,
+    weighted_layer,
     weighted_problems,
 )
 from .window import MAX_SIDE, Pair, hw_of, read_padding, same_pads
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
-class TransposeConv(Op):
+class TransposeConv(Weighted):
     """inputs: x [1][h][w][in_c], weights [out_c][kh][kw][in_c], bias [out_c] (optional); int8 with an
     int32 bias, int16 with int8 weights and an int64 bias, or all float32.
 
@@ -42,9 +44,8 @@ class TransposeConv(Op):
 
     name: ClassVar[str] = "transpose_conv"
     tflite: ClassVar[tuple[str, ...]] = ("TRANSPOSE_CONV",)
-    input_names: ClassVar[tuple[str, ...]] = ("x", "weights", "bias")
-    optional: ClassVar[int] = 1
-    trainable: ClassVar[tuple[int, ...]] = (1, 2)
+    homogeneous: ClassVar[bool] = False  # equalization leaves it alone
+    has_windows: ClassVar[bool] = False
     size: Pair = (1, 1)
     stride: Pair = (1, 1)
     cut: Pair = (0, 0)
@@ -66,7 +67,7 @@ class TransposeConv(Op):
         x = need(ins[0])
         if x.shape[0] != 1:
             return [f"its batch is {x.shape[0]}; 1 is supported"]
-        return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], 0)
+        return weighted_problems(x, need(ins[1]), ins[2] if len(ins) > 2 else None, outs[0], self.out_axis)
 
     def macs(self, ins: Ins, outs: Outs) -> int:
         """Of all products, those included that fall outside the output."""
@@ -91,6 +92,9 @@ class TransposeConv(Op):
         return acc[:, self.cut[0] : self.cut[0] + self.size[0], self.cut[1] : self.cut[1] + self.size[1]]
 
     def lower(self, node: Node, graph: Graph) -> Call:
+        return weighted_call(self.facts(node, graph))
+
+    def facts(self, node: Node, graph: Graph, by_channel: bool = False) -> WeightedLayer:
         ins, out = graph.ins(node), graph.outs(node)[0]
         x, w = need(ins[0]), need(ins[1])
         sizes = (
@@ -100,10 +104,7 @@ class TransposeConv(Op):
             ("stride_h", self.stride[0]), ("stride_w", self.stride[1]),
             ("cut_top", self.cut[0]), ("cut_left", self.cut[1]),
         )  # fmt: skip
-        return weighted_call(
-            node, graph, sizes, self.activation, lambda x, w, y: channel_multipliers(x, w, y, w.shape[0]),
-            row=w.size // w.shape[0],
-        )
+        return weighted_layer(node, graph, sizes, self.activation, w.shape[0], row=w.size // w.shape[0])
 
     @classmethod
     def from_tflite(cls, n: TfliteNode) -> tuple[Op, tuple[int, ...]]:
@@ -150,9 +151,9 @@ class TransposeConv(Op):
         y = F.pad(y, (-self.cut[1], right, -self.cut[0], bottom)).permute(0, 2, 3, 1)
         return torch_activation(y if len(xs) < 3 or xs[2] is None else y + xs[2], self.activation)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         x, w = need(ins[0]), need(ins[1])
         if not w.is_const:
             return ties.blocked(ins, outs)
         ties.cut(w, 3, ties.along(x, 3), "reads")
-        return weighted_channels(ins, outs, 0, ties.new(w.shape[0]), ties)
+        return weighted_channels(ins, outs, self.out_axis, ties.new(w.shape[0]), ties)

@@ -10,13 +10,13 @@ import numpy as np
 
 from ..errors import GraphError
 from ..graph import Array, Tensor
-from .base import Call, Ins, Op, Outs, Refuse, TfliteOp, Types, arr, need
+from .base import Call, Ins, Op, Outs, Picks, Refuse, TfliteOp, Types, arr, need
 from .movement import Move, axis_index, itemsize, move, move_call, move_problems, steps, tensor_input
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
-    from ..frontends.tflite import TfliteNode
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
+    from .tflite_node import TfliteNode
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,14 @@ class Unpack(Op):
 
     name: ClassVar[str] = "unpack"
     tflite: ClassVar[tuple[str, ...]] = ("UNPACK",)
+    picks: ClassVar[Picks] = "some"
     axis: int = 0
     count: int = 1
+
+    @property
+    def commutes_with_clamp(self) -> bool:
+        # It does; but fusing across it would change the bytes of models that were quantized before.
+        return False
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         x = need(ins[0])
@@ -63,7 +69,7 @@ class Unpack(Op):
     def forward(self, *xs: Any) -> Any:
         return xs[0].unbind(self.axis)
 
-    def channels(self, ins: Ins, outs: Outs, ties: Channels) -> list[Array]:
+    def channels(self, ins: Ins, outs: Outs, ties: ChannelTies) -> list[Array]:
         # Without an index along the axis there would be an output less.
         x = need(ins[0])
-        return ties.blocked(ins, outs) if ties.axis(x) == self.axis else ties.moved(self, ins, outs)
+        return ties.blocked(ins, outs) if ties.axis(x) == self.axis else ties.moved(self.reference, ins, outs)

@@ -21,8 +21,13 @@ class Unsupported(Op):
     name: ClassVar[str] = "unsupported"
     optional: ClassVar[int] = 1
     repeats: ClassVar[bool] = True
+    supported: ClassVar[bool] = False
     kind: str = ""
     reason: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.kind
 
     def infer(self, ins: Ins, outs: Outs) -> Types:
         return [(t.shape, t.dtype) for t in outs]

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import GraphError
-from ..graph import INT_RANGE, Array, Tensor
-from ..lower.encodings import encode, encoding_of, matrix
+from ..graph import Array, Tensor
 from .activation import Activation, activation_range
-from .base import Arg, Buf, Call, Const, Ins, Null, Num, Outs, Scratch, Struct, need
+from .base import Buf, Call, Const, Ins, Null, Outs, Overlap, Struct, need
 from .fixed import accumulator_problem, clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, float_problems, is_float, rounded
 from .integer import kernel, reach, tensor_problem
-from .wide import reduced, requantize_wide, sum_problem
+from .wide import fifteen_bits, requantize_wide, sum_problem
 
 if TYPE_CHECKING:
-    from ..compress.dependencies import Channels
     from ..graph import Graph, Node
+    from .channel_ties import ChannelTies
 
-LISTED = 0.8
-"""The density up to which a list of nonzeros is worth its scratch, 4 bytes each."""
 BIAS = {"int8": "int32", "int16": "int64"}
 """The dtype of a bias, by that of the activations (TFLite quantization specification)."""
 
@@ -41,77 +36,96 @@ def channel_multipliers(x: Tensor, weights: Tensor, out: Tensor, channels: int) 
     return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int8)
 
 
-def weighted_call(
-    node: Node,
-    graph: Graph,
-    sizes: tuple[tuple[str, int], ...],
-    activation: Activation,
-    multipliers: Callable[[Tensor, Tensor, Tensor], tuple[Array, Array]],
-    stepped: bool = False,
-    row: int = 0,
-    span: int | None = None,
-    taps: int = 1,
-    stem: str = "",
-) -> Call:
-    """The call of the kernel named like the operator, or `stem`, in int8, int16 or float32 as the tensors are.
+@dataclass(frozen=True, eq=False)
+class WeightedLayer:
+    """What a layer with weights computes, for the kernels that can: the facts of which each makes its call.
 
-    `sizes` open the params struct; `multipliers` of (x, weights, out) are for integers alone. `stepped` kernels take
-    one multiplier for all channels as well, and are told by `multiplier_step`. Encoded weights (lower/encodings) have
-    kernels of their own, which decode an output channel's `row` of so many weights before they use it (0 for those that
-    need no room). Where the encoding knows zeros, all windows skip them by a list of the nonzeros: see
-    `nonzeros_argument` for `span` and `taps`.
+    Attributes:
+        stem: of its kernels: `conv2d` for conv2d.c, conv2d_huffman.c, ...
+        x, weights, out: its tensors; `bias` is the name of a constant, "" for none.
+        activation: fused, a clamp of the output.
+        sizes: fields that open the params struct of all kernels of the stem.
+        multiplier, shift: int32 and int8 of each output channel, or one for all; empty in floats.
+        stepped: kernels take one multiplier for all channels as well, and are told by `multiplier_step`.
+        row: weights of an output channel, where kernels that decode them need room for it; 0 where they are used as
+            they are decoded.
+        span: elements of x from the first to the last that the window of a channel meets; None where none lies
+            wholly inside.
+        taps: places of a filter, for all its channels.
+        lag: of kernels that make one position after another; None where outputs are not positions (see Overlap).
     """
+
+    stem: str
+    x: Tensor
+    weights: Tensor
+    bias: str
+    out: Tensor
+    activation: Activation
+    sizes: tuple[tuple[str, int], ...]
+    multiplier: Array
+    shift: Array
+    stepped: bool = False
+    row: int = 0
+    span: int | None = None
+    taps: int = 1
+    lag: int | None = None
+
+    @property
+    def bias_argument(self) -> Buf | Null:
+        return Buf(self.bias) if self.bias else Null()
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """What the fused activation leaves of the output's integers."""
+        return activation_range(self.activation, self.out)
+
+    @property
+    def factors(self) -> tuple[Const, Const]:
+        """Multipliers and shifts as arguments; for int16 activations the multipliers have 15 bits."""
+        multiplier, shift = self.multiplier, self.shift
+        if self.x.dtype == "int16":
+            multiplier, shift = fifteen_bits(multiplier, shift)
+        each = "each output channel" if len(multiplier) > 1 else "all output channels"
+        factor = "multiplier * 2^(shift - 31)" if self.x.dtype == "int8" else "multiplier / 2^shift"
+        return (
+            Const("multiplier", multiplier, f"multiplier of {each}: a sum times {factor} is in steps of the output"),
+            Const("shift", shift, f"shift of {each}, beside the multiplier"),
+        )
+
+    def params(self, ctype: str) -> Struct:
+        """The struct of an integer kernel of this stem."""
+        x, out = self.x, self.out
+        step = (("multiplier_step", int(len(self.multiplier) > 1)),) if self.stepped else ()
+        offsets = (("in_offset", -x.zero_point), ("out_offset", out.zero_point)) if x.dtype == "int8" else ()
+        low, high = self.bounds
+        return Struct(ctype, (*self.sizes, *step, *offsets, ("out_min", low), ("out_max", high)))
+
+
+def weighted_layer(
+    node: Node, graph: Graph, sizes: tuple[tuple[str, int], ...], activation: Activation, channels: int, **more: Any
+) -> WeightedLayer:
+    """The facts of a node with inputs x, weights and perhaps a bias. `channels`: how many multipliers there are;
+    `more`: further attributes of WeightedLayer, `stem` if it is not the operator's name."""
     ins, out = graph.ins(node), graph.outs(node)[0]
     x, w = need(ins[0]), need(ins[1])
-    stem = stem or node.op.name
-    bias = Buf(node.inputs[2]) if len(ins) > 2 and ins[2] is not None else Null()
-    if is_float(ins, [out]):
-        params = Struct(f"itg_{stem}_f32_params", (*sizes, *float_bounds(activation)))
-        return Call(f"{stem}_f32", f"itg_{stem}_f32", (Buf(x.name), Buf(w.name), bias, Buf(out.name), params))
-    multiplier, shift = multipliers(x, w, out)
-    low, high = activation_range(activation, out)
-    step = (("multiplier_step", int(len(multiplier) > 1)),) if stepped else ()
-    offsets = (("in_offset", -x.zero_point), ("out_offset", out.zero_point)) if x.dtype == "int8" else ()
-    if x.dtype == "int16":
-        multiplier, shift = reduced(multiplier, shift)
+    none = np.zeros(0, np.int32), np.zeros(0, np.int8)
+    multiplier, shift = none if is_float(ins, [out]) else channel_multipliers(x, w, out, channels)
+    bias = node.inputs[2] if len(node.inputs) > 2 else ""
+    facts = {"stem": node.op.name, "multiplier": multiplier, "shift": shift, **more}
+    return WeightedLayer(x=x, weights=w, bias=bias, out=out, activation=activation, sizes=sizes, **facts)
+
+
+def weighted_call(layer: WeightedLayer) -> Call:
+    """The call of the portable kernel, in int8, int16 or float32 as the tensors are, for weights as they are."""
+    stem, x, w, out = layer.stem, layer.x, layer.weights, layer.out
+    over = () if layer.lag is None else (Overlap(x.name, layer.lag),)
+    arguments = (Buf(x.name), Buf(w.name), layer.bias_argument)
+    if is_float([x, w], [out]):
+        params = Struct(f"itg_{stem}_f32_params", (*layer.sizes, *float_bounds(layer.activation)))
+        return Call(f"{stem}_f32", f"itg_{stem}_f32", (*arguments, Buf(out.name), params), overlaps=over)
     file, function = kernel(stem, x)
-    params = Struct(f"{function}_params", (*sizes, *step, *offsets, ("out_min", low), ("out_max", high)))
-    each = "each output channel" if len(multiplier) > 1 else "all output channels"
-    factor = "multiplier * 2^(shift - 31)" if x.dtype == "int8" else "multiplier / 2^shift"
-    factors = (
-        Const("multiplier", multiplier, f"multiplier of {each}: a sum times {factor} is in steps of the output"),
-        Const("shift", shift, f"shift of {each}, beside the multiplier"),
-    )
-    name = encoding_of(w)
-    if not name or w.data is None:
-        return Call(file, function, (Buf(x.name), Buf(w.name), bias, *factors, Buf(out.name), params))
-    rows = matrix(w.data)
-    encoded = encode(name, rows)
-    if encoded is None:
-        raise GraphError(f"tensor {w.name}", f"holds weights that the encoding {name} cannot", "another encoding")
-    shape = "".join(f"[{d}]" for d in w.shape)
-    arrays = [replace(a, comment=f"{shape}, {a.comment}") for a in encoded.arrays]
-    scratch: tuple[Arg, ...] = (Scratch(encoded.ram_bytes, "int32"),) * (encoded.ram_bytes > 0)
-    scratch += (Scratch(row),) * (row > 0)
-    if encoded.skips and row > 0:
-        scratch += nonzeros_argument(rows, span, taps)
-    args = (Buf(x.name), *arrays, bias, *factors, Buf(out.name), *scratch, params)
-    return Call(f"{stem}_{name}", f"itg_{stem}_{name}", args)
-
-
-def nonzeros_argument(rows: Array, span: int | None, taps: int) -> tuple[Arg, Arg]:
-    """The scratch for a list of a row's nonzeros, 4 bytes each and 2 for each of `taps` and the end, and how many
-    nonzeros they are at most; see conv2d_nonzeros.h. None and -1 where no row is worth a list.
-
-    Rows [n][weights] with many nonzeros take less time as they are. `span`: how many elements of the input lie from
-    the first to the last that a row meets; None where windows never lie wholly inside.
-    """
-    counts = np.count_nonzero(rows, axis=1)
-    worth = counts[counts <= rows.shape[1] * LISTED]
-    if not worth.size or span is None or span > INT_RANGE["int16"][1]:
-        return Null(), Num(-1)
-    size = int(worth.max())
-    return Scratch(4 * size + 2 * (taps + 1), "int16"), Num(size)
+    params = layer.params(f"{function}_params")
+    return Call(file, function, (*arguments, *layer.factors, Buf(out.name), params), overlaps=over)
 
 
 def weighted_problems(x: Tensor, weights: Tensor, bias: Tensor | None, out: Tensor, axis: int) -> list[str]:
@@ -173,7 +187,7 @@ def output_of(acc: Array, bias: Array | None, ins: Ins, out: Tensor, activation:
     multiplier, shift = channel_multipliers(need(ins[0]), need(ins[1]), out, acc.shape[-1])
     sums = total.astype(np.int64)
     if out.dtype == "int16":
-        y = requantize_wide(sums, *reduced(multiplier, shift))
+        y = requantize_wide(sums, *fifteen_bits(multiplier, shift))
     else:
         y = requantize(sums, multiplier, shift) + out.zero_point
     return clamp_to(y, *activation_range(activation, out), out.dtype)
@@ -184,7 +198,7 @@ def macs_of(weights: Tensor, positions: int) -> int:
     return math.prod(weights.shape) * positions
 
 
-def weighted_channels(ins: Ins, outs: Outs, axis: int, made: Array, ties: Channels) -> list[Array]:
+def weighted_channels(ins: Ins, outs: Outs, axis: int, made: Array, ties: ChannelTies) -> list[Array]:
     """The channels `made` by weights along their `axis`: those of the bias, and of the output along its last axis."""
     ties.cut(need(ins[1]), axis, made, "makes")
     ties.cut(ins[2] if len(ins) > 2 else None, 0, made)

@@ -18,14 +18,14 @@ SUM_BITS = 47
 SHIFTS = 8
 
 
-def reduced(multiplier: Array | np.int64, shift: Array | np.int64) -> tuple[Array, Array]:
+def fifteen_bits(multiplier: Array | np.int64, shift: Array | np.int64) -> tuple[Array, Array]:
     """Factors as `quantize_multiplier` gives them -> (multiplier int16, right shift int8), rounded to 15 bits."""
     m = np.asarray(multiplier, np.int64)
     return np.minimum(m + (1 << 15) >> 16, (1 << 15) - 1).astype(np.int16), (15 - np.asarray(shift)).astype(np.int8)
 
 
 def requantize_wide(x: Array, multiplier: Array, shift: Array) -> Array:
-    """x * multiplier / 2**shift, rounded half up, with factors of `reduced`; x int64 below 2**47 in magnitude."""
+    """x * multiplier / 2**shift, rounded half up, with factors of `fifteen_bits`; x int64 below 2**47 in magnitude."""
     right = np.asarray(shift, np.int64)
     return np.asarray(x, np.int64) * np.asarray(multiplier, np.int64) + (np.int64(1) << right - 1) >> right
 
@@ -34,7 +34,7 @@ def sum_problem(bound: int, multiplier: int, shift: int) -> str:
     """Why a sum of at most `bound` in magnitude cannot be requantized by a factor of `quantize_multiplier`, or ""."""
     if bound >= 1 << SUM_BITS:
         return f"its accumulator can reach {bound}, beyond the {SUM_BITS} bits that requantization takes"
-    m, right = (int(v) for v in reduced(np.int64(multiplier), np.int64(shift)))
+    m, right = (int(v) for v in fifteen_bits(np.int64(multiplier), np.int64(shift)))
     # TFLM keeps 32 bits of what comes out, before it clamps.
     if shift >= SHIFTS or bound * m >> right >= I32_MAX:
         return "its output scale is so much finer than its inputs' that requantization leaves 32 bits"

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Array
+from ..graph import Array, Tensor
 from .base import Refuse
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
+NO_PADS: Pads = (0, 0, 0, 0)
 MAX_SIDE = 1 << 16
 MAX_PADDED = 1 << 24
 """Pixels of a padded input: what a damaged padding or dilation could ask the reference to allocate."""
@@ -44,6 +45,10 @@ def out_hw(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads) -> 
     return h, w
 
 
+def added(a: Pads, b: Pads) -> Pads:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])
+
+
 def same_pads(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
     """TFLite's SAME: ceil(size / stride) outputs, the odd pad at the bottom and right."""
     found: list[int] = []
@@ -69,6 +74,26 @@ def tflite_padding(pads: Pads, hw: Pair, kernel: Pair, stride: Pair, dilation: P
     return 0 if pads == same_pads(hw, kernel, stride, dilation) else None
 
 
+def position_lag(x: Tensor, out: Tensor, stride: Pair, dilation: Pair, pads: Pads) -> int:
+    """For kernels that make one position of `out` [n][h][w][c] after another: by how many bytes it must begin before x,
+    so that no position overwrites what it or a later one reads.
+
+    Halving a 48x48x8 input by a window of 2x2 needs none: what is written is always behind what is read.
+    """
+    pixel, out_pixel = (t.nbytes // (t.shape[1] * t.shape[2]) for t in (x, out))
+    first = []
+    for size, n, step, apart, before in zip(
+        x.shape[1:3], out.shape[1:3], stride, dilation, (pads[0], pads[2]), strict=True
+    ):
+        at = np.arange(n, dtype=np.int64) * step - before
+        # The first tap inside the input; where none is, the last pixel stands for it.
+        first.append(np.minimum(np.where(at < 0, at + -(at // apart) * apart, at), size - 1))
+    read = ((first[0][:, None] * x.shape[2] + first[1]) * pixel).ravel()
+    ahead = np.minimum.accumulate(read[::-1])[::-1]
+    written = np.arange(1, len(read) + 1, dtype=np.int64) * out_pixel
+    return max(0, int((written - ahead).max()))
+
+
 def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads, fill: float) -> Array:
     """All windows of x [n][h][w][c] padded with `fill`: a view [n][out_h][out_w][kernel_h][kernel_w][c]."""
     padded = np.pad(x, ((0, 0), (pads[0], pads[1]), (pads[2], pads[3]), (0, 0)), constant_values=fill)
@@ -76,6 +101,20 @@ def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads, fi
     windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))
     windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
     return np.asarray(windows.transpose(0, 1, 2, 4, 5, 3))
+
+
+def alike_everywhere(windows: Array) -> Array:
+    """bool [c]: whether all windows [n][h][w][kh][kw][c] see the same of a channel."""
+    return np.asarray((windows == windows[:, :1, :1]).all(axis=(0, 1, 2, 3, 4)))
+
+
+def rows_of(windows: Array, most: int) -> Array:
+    """Windows [n][h][w][kh][kw][c] -> float64 [rows][kh * kw][c]: of many rows about `most`, evenly spread."""
+    n, h, w, kh, kw, c = windows.shape
+    # Picked from the view: a copy of all windows may not fit memory.
+    at = np.arange(0, n * h * w, -(-n * h * w // most))
+    rows = windows[at // (h * w), at // w % h, at % w].reshape(len(at), kh * kw, c)
+    return np.asarray(rows.astype(np.float64))
 
 
 def torch_nchw(x: Any, pads: Pads, fill: float = 0.0) -> Any:

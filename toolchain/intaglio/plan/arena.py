@@ -11,9 +11,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
-from .storage import Group
+from .storage import Group, Part
 
 Offsets = dict[tuple[str, ...], int]
 SEARCH_STEPS = 400
@@ -30,9 +30,25 @@ def alive(groups: Sequence[Group], steps: int) -> list[int]:
     """Bytes that are needed before the first node, then at each of `steps` nodes."""
     change = [0] * (steps + 2)
     for g in groups:
-        change[min(g.start + 1, steps + 1)] += g.bytes
-        change[min(g.end + 2, steps + 1)] -= g.bytes
+        for start, end, used in _usage(g):
+            change[min(start + 1, steps + 1)] += used
+            change[min(end + 2, steps + 1)] -= used
     return list(accumulate(change[:-1]))
+
+
+def _usage(g: Group) -> list[tuple[int, int, int]]:
+    """(first node, last node, bytes in use) of a group, one after another."""
+    if len(g.footprint) == 1:
+        return [(g.start, g.end, g.bytes)]
+    edges = sorted({p.start for p in g.parts} | {p.end + 1 for p in g.parts})
+    found = []
+    for start, after in pairwise(edges):
+        used, reached = 0, 0
+        for low, high in sorted((p.offset, p.offset + p.bytes) for p in g.parts if p.start <= start <= p.end):
+            used += max(0, high - max(low, reached))
+            reached = max(reached, high)
+        found.append((start, after - 1, used))
+    return found
 
 
 def fullest(groups: Sequence[Group], steps: int) -> int:
@@ -93,10 +109,10 @@ class _Placed:
         self.stabbed: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         self.starts: list[tuple[int, int, int]] = []
 
-    def add(self, g: Group, at: int) -> None:
-        span = (at, at + g.bytes)
-        insort(self.starts, (g.start, *span))
-        left, right = g.start + 1 + self.width, g.end + 2 + self.width
+    def add(self, part: Part, at: int) -> None:
+        span = (at, at + part.bytes)
+        insort(self.starts, (part.start, *span))
+        left, right = part.start + 1 + self.width, part.end + 2 + self.width
         while left < right:
             if left & 1:
                 self.stabbed[left].append(span)
@@ -106,15 +122,16 @@ class _Placed:
                 self.stabbed[right].append(span)
             left, right = left >> 1, right >> 1
 
-    def rivals(self, g: Group) -> list[tuple[int, int]]:
-        """The bytes, first and past the last, of what is alive with `g`: at its start, or beginning during its life."""
-        first, last = bisect_left(self.starts, (g.start + 1,)), bisect_left(self.starts, (g.end + 1,))
+    def rivals(self, part: Part) -> list[tuple[int, int]]:
+        """The bytes, first and past the last, of what is alive with `part`: at its start, or beginning during its
+        life."""
+        first, last = bisect_left(self.starts, (part.start + 1,)), bisect_left(self.starts, (part.end + 1,))
         found = [(low, high) for _, low, high in self.starts[first:last]]
-        at = g.start + 1 + self.width
+        at = part.start + 1 + self.width
         while at:
             found += self.stabbed.get(at, ())
             at >>= 1
-        return sorted(found)
+        return found
 
 
 def _first_fit(order: Sequence[Group]) -> tuple[Offsets, int]:
@@ -122,12 +139,17 @@ def _first_fit(order: Sequence[Group]) -> tuple[Offsets, int]:
     offsets: Offsets = {}
     size = 0
     for g in order:
+        # The group cannot begin between the two numbers of a pair: one of its parts would lie on a rival.
+        barred = sorted(
+            (low - p.offset - p.bytes, high - p.offset) for p in g.footprint for low, high in placed.rivals(p)
+        )
         offset = 0
-        for low, high in placed.rivals(g):
-            if offset + g.bytes <= low:
+        for last, next_ in barred:
+            if offset <= last:
                 break
-            offset = max(offset, -(-high // g.align) * g.align)
-        placed.add(g, offset)
+            offset = max(offset, -(-next_ // g.align) * g.align)
+        for p in g.footprint:
+            placed.add(p, offset + p.offset)
         offsets[g.members] = offset
         size = max(size, offset + g.bytes)
     return offsets, size

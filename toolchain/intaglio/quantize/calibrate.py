@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..arrays import keys, load
-from ..emit.c import port_of
 from ..errors import DataError
+from ..floats.run import keeps_batch, run_float
+from ..floats.simplify import simplify
 from ..graph import Array, Graph, as_array
-from ..train.float_run import keeps_batch, run_float
+from ..manifest import port_of
 from . import methods
 from .histogram import Histogram, counted, empty
 from .methods import METHODS, Method
-from .simplify import simplify
 
 Ranges = dict[str, tuple[float, float]]
 """Tensor name -> (lowest, highest) real value."""

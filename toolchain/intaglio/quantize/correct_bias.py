@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..floats.run import torch_module
 from ..graph import Array, Graph
-from ..train.float_run import torch_module
 from .side_by_side import Layer, adjusted
 
 

@@ -12,20 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..floats.simplify import simplify
 from ..graph import Array, Graph, Node, Tensor, constant
-from ..lower.fold_batch_norm import OUT_AXIS
-from .simplify import simplify
 
 ROUNDS = 20
 """Pairs overlap: what one settles, its neighbour upsets a little. Factors of 1 everywhere end it sooner."""
-LAYERS = ("conv2d", "depthwise_conv2d", "fully_connected")
 HOMOGENEOUS = ("none", "relu")
 """Activations f with f(s * x) = s * f(x) for s > 0. RELU6 is none."""
-CARRIERS = (
-    "average_pool2d", "max_pool2d", "mean", "reshape", "relu", "leaky_relu", "reduce_sum", "reduce_max", "reduce_min",
-    "resize_bilinear",
-)  # fmt: skip
-"""Operators that may lie between the two layers where they treat each channel by itself."""
 LARGEST = 12
 """Factors of one round lie between 2**-12 and 2**12."""
 
@@ -65,7 +58,7 @@ def pairs_of(graph: Graph) -> list[Pair]:
     """All pairs of layers that can be equalized, in execution order."""
     found = []
     for at, node in enumerate(graph.nodes):
-        if not _layer(node, graph) or getattr(node.op, "activation", "none") not in HOMOGENEOUS:
+        if not _layer(node, graph) or node.op.clamp not in HOMOGENEOUS:
             continue
         follower = _follower(node, graph)
         if follower is not None:
@@ -91,13 +84,13 @@ def _follower(node: Node, graph: Graph) -> Node | None:
 
 def _layer(node: Node, graph: Graph) -> bool:
     constants = [graph.tensors[n] for n in node.inputs[1:] if n]
-    return node.op.name in LAYERS and all(t.is_const and t.dtype == "float32" for t in constants)
+    return node.op.weighted and node.op.homogeneous and all(t.is_const and t.dtype == "float32" for t in constants)
 
 
 def _input_channels(node: Node, graph: Graph) -> int:
     """Channels of the input as the weights count them; 0 for a grouped convolution, which is left alone."""
     weights, x = graph.tensors[node.inputs[1]], graph.tensors[node.inputs[0]]
-    if node.op.name == "depthwise_conv2d":
+    if node.op.per_channel:
         return x.shape[3]
     return weights.shape[-1] if weights.shape[-1] == x.shape[-1] else 0
 
@@ -107,10 +100,11 @@ def _carries(node: Node, graph: Graph) -> bool:
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     axes = getattr(node.op, "axes", ())
     return (
-        node.op.name in CARRIERS
+        node.op.homogeneous
+        and not node.op.weighted
         and x.shape[-1:] == y.shape[-1:]
         and len(x.shape) - 1 not in axes
-        and getattr(node.op, "activation", "none") in HOMOGENEOUS
+        and node.op.clamp in HOMOGENEOUS
     )
 
 
@@ -128,9 +122,9 @@ def _owning(node: Node, uses: Mapping[str, int], tensors: dict[str, Tensor]) -> 
 
 def _factors(first: Node, second: Node, tensors: dict[str, Tensor]) -> Array:
     """The power of two for each channel that brings the spans of both layers' weights closest, float64 [channels]."""
-    a = _spans(tensors[first.inputs[1]], OUT_AXIS[first.op.name], 1)
+    a = _spans(tensors[first.inputs[1]], first.op.out_axis, 1)
     weights = tensors[second.inputs[1]]
-    b = _spans(weights, len(weights.shape) - 1, weights.shape[-1] // len(a) if _deep(second) else 1)
+    b = _spans(weights, len(weights.shape) - 1, weights.shape[-1] // len(a) if second.op.per_channel else 1)
     usable = (a > 0) & (b > 0)
     # first * s and second / s are equal at s = sqrt(b / a).
     exponent = np.log2(np.where(usable, b, 1.0) / np.where(usable, a, 1.0)) / 2
@@ -146,18 +140,14 @@ def _spans(weights: Tensor, axis: int, multiplier: int) -> Array:
 
 def _apply(first: Node, second: Node, factors: Array, tensors: dict[str, Tensor]) -> None:
     weights = tensors[first.inputs[1]]
-    axis = OUT_AXIS[first.op.name]
+    axis = first.op.out_axis
     along = factors.reshape([-1 if d == axis else 1 for d in range(len(weights.shape))])
     _scale(first.inputs[1], along, tensors)
     if len(first.inputs) > 2 and first.inputs[2]:
         _scale(first.inputs[2], factors, tensors)
     last = tensors[second.inputs[1]].shape[-1]
-    _scale(second.inputs[1], 1.0 / np.repeat(factors, last // len(factors) if _deep(second) else 1), tensors)
+    _scale(second.inputs[1], 1.0 / np.repeat(factors, last // len(factors) if second.op.per_channel else 1), tensors)
 
 
 def _scale(name: str, by: Array, tensors: dict[str, Tensor]) -> None:
     tensors[name] = constant(name, (np.asarray(tensors[name].data, np.float64) * by).astype(np.float32))
-
-
-def _deep(node: Node) -> bool:
-    return node.op.name == "depthwise_conv2d"

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import interpret
-from ..emit.c import layer_name
-from ..graph import INT_RANGE, Array, Graph, Node, Tensor
-from ..train.float_run import keeps_batch, run_float, torch_module
-from .scales import FIXED, WEIGHTED
+from ..floats.run import keeps_batch, run_float, torch_module
+from ..graph import INT_RANGE, Array, Graph, Node, Tensor, layer_name
+from ..ops import all_ops
 from .simulate import real_values, snapped
 
 SAMPLES = 32
@@ -132,7 +131,8 @@ def _report(
 
 
 def _advice(layer: LayerReport) -> str:
-    if layer.op in FIXED:
+    op = all_ops().get(layer.op)
+    if op is not None and op.output_quants:
         return "its scale is fixed by the TFLite specification: leave it out of the model and take what it reads"
     if layer.weights_db is not None and layer.weights_db <= layer.alone_db + 3.0:
         return "its error comes from rounding its weights: try --equalize, or train with quantization"
@@ -142,8 +142,8 @@ def _advice(layer: LayerReport) -> str:
     if layer.median_range < 1 / UNEVEN:
         ratio = f"half of its channels have 1/{1 / layer.median_range:.0f} of the tensor's range or less"
         return f"{ratio}: try --equalize"
-    if layer.op == "average_pool2d":
-        return "its result has to keep its input's scale: a strided convolution or a mean of the whole map has its own"
+    if op is not None and op.rounding_advice:
+        return op.rounding_advice
     what = "values" if layer.op == "input" else "result"
     return f"its error comes from rounding its {what}: try --method mse, which narrows the range where that helps"
 
@@ -195,7 +195,7 @@ def _outputs(
 
 def _constants(node: Node, quantized: Graph) -> dict[str, list[Any]]:
     """The real values of a layer's integer weights and bias, as torch tensors, under the node's name."""
-    if node.op.name not in WEIGHTED:
+    if not node.op.weighted:
         return {}
     torch = torch_module()
     return {node.name: [torch.tensor(real_values(quantized.tensors[n])) for n in node.inputs[1:] if n]}

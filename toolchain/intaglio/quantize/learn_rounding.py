@@ -14,10 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..graph import Array
-from ..ops.conv2d import Conv2D
-from ..ops.depthwise_conv2d import DepthwiseConv2D
-from ..ops.fully_connected import FullyConnected
-from ..ops.window import patches
 from .side_by_side import Layer, channels_of
 from .weights import levels
 
@@ -33,7 +29,7 @@ MOST_TAPS = 4096
 
 def with_learned_rounding(layer: Layer) -> Layer:
     """The layer with other roundings, each within one step of its float weight. Transposed convolutions are left."""
-    if not isinstance(layer.op, Conv2D | DepthwiseConv2D | FullyConnected) or _taps(layer) > MOST_TAPS:
+    if not layer.op.has_windows or _taps(layer) > MOST_TAPS:
         return layer
     shape = tuple(layer.weights.shape)
     scales = channels_of(np.asarray(layer.quant.scale), layer.axis, len(shape))
@@ -45,7 +41,7 @@ def with_learned_rounding(layer: Layer) -> Layer:
         moments, cross, grouped(layer, weights), grouped(layer, coarse), grouped(layer, steps),
         levels(layer.quant.bits),
     )  # fmt: skip
-    back = ungrouped(layer, found, shape)
+    back = layer.op.ungrouped(found, shape)
     return replace(layer, coarse=layer.coarse.new_tensor(np.round(back / scales) * scales))
 
 
@@ -104,28 +100,7 @@ def _moments(layer: Layer) -> tuple[Array, Array]:
 
 def columns(layer: Layer, x: Array) -> Array:
     """What each sum is made of, float64 [groups][rows][k]; rows are positions."""
-    op = layer.op
-    if isinstance(op, FullyConnected):
-        return x.reshape(1, -1, layer.weights.shape[1]).astype(np.float64)
-    assert isinstance(op, Conv2D | DepthwiseConv2D)
-    kernel = (layer.weights.shape[1], layer.weights.shape[2])
-    windows = patches(x, kernel, op.stride, op.dilation, op.pads, 0.0)
-    taps, channels = kernel[0] * kernel[1], windows.shape[-1]
-    rows = windows.reshape(-1, taps, channels) if windows.size < 1 << 26 else _spread(windows, taps)
-    rows = rows[:: -(-len(rows) // MOST_ROWS)].astype(np.float64)
-    if isinstance(op, DepthwiseConv2D):
-        return rows.transpose(2, 0, 1)
-    groups = channels // layer.weights.shape[3]
-    split = rows.reshape(len(rows), taps, groups, -1).transpose(2, 0, 1, 3)
-    return split.reshape(groups, len(rows), -1)
-
-
-def _spread(windows: Array, taps: int) -> Array:
-    """Every so-many-th position of windows [n][h][w][kh][kw][c] before they are copied out of their view."""
-    n, h, w = windows.shape[:3]
-    chosen = np.arange(0, n * h * w, -(-n * h * w // MOST_ROWS))
-    picked = windows[chosen // (h * w), chosen // w % h, chosen % w]
-    return np.asarray(picked.reshape(len(chosen), taps, -1))
+    return layer.op.windows(x, tuple(layer.weights.shape), MOST_ROWS)
 
 
 def _taps(layer: Layer) -> int:
@@ -135,16 +110,4 @@ def _taps(layer: Layer) -> int:
 
 def grouped(layer: Layer, weights: Array) -> Array:
     """Weights as [groups][out][k], in the order of `columns`."""
-    if isinstance(layer.op, DepthwiseConv2D):  # [1][kh][kw][in * multiplier]
-        groups = layer.floats[0].shape[3]
-        return np.asarray(weights.reshape(-1, groups, weights.shape[3] // groups).transpose(1, 2, 0))
-    groups = _groups(layer)
-    return np.asarray(weights.reshape(groups, weights.shape[0] // groups, -1))
-
-
-def ungrouped(layer: Layer, found: Array, shape: tuple[int, ...]) -> Array:
-    return found.transpose(2, 0, 1).reshape(shape) if isinstance(layer.op, DepthwiseConv2D) else found.reshape(shape)
-
-
-def _groups(layer: Layer) -> int:
-    return layer.floats[0].shape[3] // layer.weights.shape[3] if isinstance(layer.op, Conv2D) else 1
+    return layer.op.grouped(weights, layer.floats[0].shape[-1])

@@ -13,29 +13,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..dead_code import dead_code
 from ..errors import UnsupportedError
+from ..executable import require_executable
+from ..floats.simplify import simplify
 from ..graph import Graph, Node, Quant, Tensor, verify
-from ..lower.calls import require_executable
-from ..lower.dead_code import dead_code
-from ..ops.normalization import Normalization
 from ..ops.quantize import Quantize
-from ..ops.reshape import Reshape
 from .post_training import quantized, with_constants
-from .scales import FIXED, WEIGHTED, affine, shares, values_of
-from .simplify import simplify
+from .scales import affine, values_of
 
 _BOUNDED = {"relu6": affine(0.0, 6.0), "relu_n1_to_1": affine(-1.0, 1.0)}
-_KEEPS = (
-    "reshape", "transpose", "resize_nearest_neighbor", "pad", "concatenation", "pack", "depth_to_space",
-    "space_to_depth", "tile",
-)  # fmt: skip
-"""Operators whose output holds every value of their inputs."""
-_MONOTONE = ("max_pool2d", "maximum", "minimum", "relu", "reduce_max", "reduce_min")
-"""Operators that give the same when their inputs are clamped to the output's range first."""
-_GATHERS = ("concatenation", "pack", "maximum", "minimum")
-"""Operators that need several inputs alike: those are brought to the output's quantization."""
-_ROUNDS = ("average_pool2d", "resize_bilinear", "relu")
-"""Operators with one quantization for inputs and outputs, whose results lie between its steps all the same."""
 _TWO_WAYS = (
     "it is read through a QuantizeLinear, and also as it is or through one with another scale or zero point;"
     " give all its readers the same QuantizeLinear"
@@ -71,7 +58,7 @@ def quantize_marked(graph: Graph) -> Graph:
 
 def is_copy(node: Node, tensors: Mapping[str, Tensor]) -> bool:
     """Whether a node rounds, for its readers, a tensor that is on no grid."""
-    if not isinstance(node.op, Reshape):
+    if not node.op.is_view:
         return False
     source, out = tensors[node.inputs[0]], tensors[node.outputs[0]]
     return source.shape == out.shape and source.quant is None and out.quant is not None
@@ -85,7 +72,7 @@ def _mixed(graph: Graph) -> set[str]:
     grids = {n: t.quant for n, t in graph.tensors.items() if not t.is_const}
     for node in graph.nodes:
         sources = {grids.get(n) for n in values_of(node)}
-        if shares(node.op) and node.op.name not in _ROUNDS and len(sources) == 1:
+        if node.op.picks and len(sources) == 1:
             quant = sources.pop()
             grids.update((n, quant) for n in node.outputs if grids[n] is None)
     return {n.inputs[0] for n in graph.nodes if is_copy(n, graph.tensors) and grids[n.inputs[0]] is None}
@@ -95,8 +82,8 @@ def _spread(graph: Graph) -> dict[str, Quant]:
     """The quantization of every activation for which it is given or follows."""
     known = {n: t.quant for n, t in graph.tensors.items() if t.quant is not None and not t.is_const}
     for node in graph.nodes:
-        quant = FIXED.get(node.op.name) or _BOUNDED.get(getattr(node.op, "activation", "none"))
-        if quant is not None and not shares(node.op):
+        quant = node.op.output_quants.get("int8") or _BOUNDED.get(node.op.clamp)
+        if quant is not None and not node.op.shares_quant:
             known.setdefault(node.outputs[0], quant)
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
@@ -107,7 +94,7 @@ def _spread(graph: Graph) -> dict[str, Quant]:
     while before != len(known):
         before = len(known)
         for node in graph.nodes:
-            if shares(node.op) or node.op.name == "mean":
+            if node.op.stays_in_range:
                 sources = [known[n] for n in values_of(node) if n in known]
                 if sources and len(sources) == len([n for n in values_of(node) if not graph.tensors[n].is_const]):
                     for name in node.outputs:
@@ -124,9 +111,9 @@ def _clamped_alike(name: str, quant: Quant, readers: list[Node], known: Mapping[
 
     An input of the graph is given on a grid: those that keep it, of all its readers, must agree.
     """
-    if name in graph.inputs and any(n.op.name in _KEEPS for n in readers):
-        return all(known.get(n.outputs[0], quant) == quant for n in readers if n.op.name in _KEEPS)
-    clamping = all(n.op.name in (*_KEEPS, *_MONOTONE) and known.get(n.outputs[0]) == quant for n in readers)
+    if name in graph.inputs and any(n.op.picks == "all" for n in readers):
+        return all(known.get(n.outputs[0], quant) == quant for n in readers if n.op.picks == "all")
+    clamping = all(n.op.clamps_alike and known.get(n.outputs[0]) == quant for n in readers)
     return clamping and name not in graph.outputs
 
 
@@ -144,9 +131,9 @@ def _problems(graph: Graph, quants: Mapping[str, Quant], mixed: Collection[str])
     unknown = [n for n in computed if n not in quants and n not in mixed]
     found += [f"{n}: no QuantizeLinear says how it is quantized" for n in unknown]
     for node in graph.nodes:
-        if node.op.name in WEIGHTED:
+        if node.op.weighted:
             weights = graph.tensors[node.inputs[1]]
-            reason = _unfit(weights, WEIGHTED[node.op.name])
+            reason = _unfit(weights, node.op.out_axis)
             if reason:
                 found.append(f"{node.op.name} ({node.name}): {reason}")
     return found
@@ -169,30 +156,32 @@ def _unfit(weights: Tensor, axis: int) -> str:
 
 def _integer(node: Node, graph: Graph, tensors: dict[str, Tensor]) -> list[Node]:
     """The node in integers, with a QUANTIZE before or after it where the marks ask for one."""
-    if node.op.name in WEIGHTED or isinstance(node.op, Normalization):
+    if node.op.parameters:
         return [with_constants(node, graph, tensors)]
+    # Several inputs that must be alike are brought to the output's quantization.
+    gathers = node.op.shares_quant and (node.op.repeats or len(node.op.input_names) > 1)
     before: list[Node] = []
     out = tensors[node.outputs[0]]
     ins: list[str] = []
     for k, name in enumerate(node.inputs):
         t = graph.tensors[name] if name else None
         if t is not None and t.is_const and name in values_of(node):
-            quant = out.quant if shares(node.op) else t.quant
+            quant = out.quant if node.op.shares_quant else t.quant
             name = f"{name}:{node.name}:{k}"
             assert t.data is not None
             values = affine(float(t.data.min()), float(t.data.max())) if quant is None else quant
             tensors[name] = replace(quantized(t, values), name=name)
-        elif node.op.name in _GATHERS and name and tensors[name].quant != out.quant:
+        elif gathers and name and tensors[name].quant != out.quant:
             copy = f"{name}:{node.name}:{k}"
             tensors[copy] = replace(tensors[name], name=copy, quant=out.quant)
             before.append(Node(copy, Quantize(), (name,), (copy,)))
             name = copy
         ins.append(name)
     node = replace(node, inputs=tuple(ins))
-    if isinstance(node.op, Reshape) and tensors[ins[0]].shape == out.shape and tensors[ins[0]].quant != out.quant:
+    if node.op.is_view and tensors[ins[0]].shape == out.shape and tensors[ins[0]].quant != out.quant:
         return [Node(node.name, Quantize(), node.inputs, node.outputs)]
-    fixed = FIXED.get(node.op.name)
-    wanted = fixed or (tensors[ins[0]].quant if shares(node.op) and node.op.name not in _GATHERS else None)
+    fixed = node.op.output_quants.get("int8")
+    wanted = fixed or (tensors[ins[0]].quant if node.op.shares_quant and not gathers else None)
     after: list[Node] = []
     outputs: list[str] = []
     for name in node.outputs:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..floats.run import run_float
+from ..floats.simplify import simplify
 from ..graph import Array, Graph, constant
-from ..train.float_run import run_float
 from .calibrate import batches, calibrate, read_samples
 from .methods import DEFAULT_METHODS, Method
 from .post_training import quantize
-from .scales import WEIGHTED, Ranges
-from .simplify import simplify
+from .scales import Ranges
 from .simulate import real_values
 
 SAMPLES = 128
@@ -75,7 +75,7 @@ def sensitivities(
         arrays: one float32 array [n, *shape without the batch] a graph input; the first SAMPLES are used.
     """
     graph = simplify(graph)
-    if not any(n.op.name in WEIGHTED for n in graph.nodes):
+    if not any(n.op.weighted for n in graph.nodes):
         raise DataError(f"model {graph.name}", "has no layer with weights", "", "There are no bits to choose")
     few = [a[:SAMPLES] for a in arrays]
     want = _outputs(graph, few)
@@ -85,7 +85,7 @@ def sensitivities(
         whole = quantize(graph, ranges, weight_bits=number)
         mates = {n.name: n for n in whole.nodes}
         for node in graph.nodes:
-            if node.op.name not in WEIGHTED:
+            if not node.op.weighted:
                 continue
             t = whole.tensors[mates[node.name].inputs[1]]
             name = node.inputs[1]

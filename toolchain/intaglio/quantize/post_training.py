@@ -15,20 +15,18 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ..errors import DataError, UnsupportedError
+from ..executable import require_executable
+from ..floats.pool_to_mean import pool_to_mean
+from ..floats.simplify import simplify
 from ..graph import INT_RANGE, DTypeName, Graph, Node, Quant, Tensor, constant, verify
-from ..lower.calls import require_executable
-from ..ops.normalization import Normalization
 from .calibrate import Ranges, calibrate, read_samples
 from .correct_bias import without_shift
 from .equalize import equalize
 from .learn_rounding import with_learned_rounding
 from .methods import DEFAULT_METHODS, NARROW, Method
-from .norms import with_norm_constants
 from .partial import choose, divide, join
-from .pool_to_mean import pool_to_mean
-from .scales import WEIGHTED, ActivationBits, activation_quants, separate_fixed
+from .scales import INTEGERS, ActivationBits, activation_quants, separate_fixed
 from .side_by_side import Adjust, adjusted
-from .simplify import simplify
 from .split_hard_swish import split_hard_swish
 from .weights import WeightBits, layer_bits, with_weights
 
@@ -88,17 +86,20 @@ def _integers(
         graph, ranges = split_hard_swish(graph, ranges)
     graph = separate_fixed(graph, bits)
     quants = activation_quants(graph, ranges, bits)
-    dtype: DTypeName = "int8" if bits == 8 else "int16"
-    tensors = {name: quantized(graph.tensors[name], quant, dtype) for name, quant in quants.items()}
+    tensors = {name: quantized(graph.tensors[name], quant, INTEGERS[bits]) for name, quant in quants.items()}
     nodes = [with_constants(n, graph, tensors, weight_bits.get(n.outputs[0], 8)) for n in graph.nodes]
     return replace(graph, tensors=tensors).with_nodes(nodes)
 
 
 def with_constants(node: Node, graph: Graph, tensors: dict[str, Tensor], bits: int = 8) -> Node:
     """The node with the constants that are quantized by what they mean to it, not as activations are."""
-    if node.op.name in WEIGHTED:
+    if node.op.weighted:
         return with_weights(node, graph, tensors, bits)
-    return with_norm_constants(node, graph, tensors) if isinstance(node.op, Normalization) else node
+    names = [node.inputs[0]]
+    for name, t in zip(filter(None, node.inputs[1:]), node.op.quantized_parameters(graph.ins(node)), strict=False):
+        names.append(f"{name}:{node.name}")
+        tensors[names[-1]] = replace(t, name=names[-1])
+    return replace(node, inputs=tuple(names)) if len(names) > 1 else node
 
 
 def post_training(
@@ -165,8 +166,8 @@ def _require_float(graph: Graph) -> None:
     problems += [f"{t.name} is state kept between inferences" for t in graph.states()]
     for node in graph.nodes:
         problems += [f"{node.op.name} ({node.name}): {p}" for p in node.op.check(graph.ins(node), graph.outs(node))]
-        weighted = node.op.name in WEIGHTED or isinstance(node.op, Normalization)
-        if weighted and not all(graph.tensors[n].is_const for n in node.inputs[1:] if n):
+        parameters = [graph.tensors[n] for k, n in enumerate(node.inputs) if n and k in node.op.parameters]
+        if not all(t.is_const for t in parameters):
             problems.append(f"{node.op.name} ({node.name}) has weights computed at run time")
     if problems:
         remedy = "Only float models without state are quantized; a quantized one is compiled as it is"

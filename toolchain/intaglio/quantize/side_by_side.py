@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..floats.run import keeps_batch, torch_module
 from ..graph import Array, Graph, Node, Quant, constant
-from ..ops.base import Op
-from ..train.float_run import keeps_batch, torch_module
+from ..ops.layer import Weighted
 from .calibrate import BATCH
-from .scales import WEIGHTED
 from .simulate import real_values, snapped
 
 SAMPLES = 256
@@ -27,7 +26,7 @@ SAMPLES = 256
 class Layer:
     """A layer with weights, as floats and as it is quantized so far. All arrays are torch float32."""
 
-    op: Op
+    op: Weighted
     """Of the float graph; its activation is fused."""
     axis: int
     """The output-channel dimension of the weights."""
@@ -73,7 +72,7 @@ def adjusted(graph: Graph, quantized: Graph, arrays: Sequence[Array], adjust: Se
             mate = nodes.get(node.name)  # a QUANTIZE that quantization put in has none
             if mate is None:
                 _step(node, quantized, rounded, quantized)
-            elif node.op.name in WEIGHTED and quantized.tensors[node.outputs[0]].dtype != "float32":
+            elif node.op.weighted and quantized.tensors[node.outputs[0]].dtype != "float32":
                 before = _layer(mate, node, graph, quantized, floats, rounded)
                 layer = before
                 for function in adjust:
@@ -107,12 +106,13 @@ def _layer(mate: Node, node: Node, graph: Graph, quantized: Graph, floats: Value
     torch = torch_module()
     weights = torch.tensor(graph.tensors[mate.inputs[1]].data)
     fixed = quantized.tensors[node.inputs[1]]
-    axis = WEIGHTED[mate.op.name]
+    axis = mate.op.out_axis
     has_bias = len(mate.inputs) > 2 and mate.inputs[2]
     bias = torch.tensor(graph.tensors[mate.inputs[2]].data) if has_bias else torch.zeros(weights.shape[axis])
-    assert fixed.quant is not None
+    op = mate.op.layer
+    assert op is not None and fixed.quant is not None
     return Layer(
-        mate.op, axis, weights, torch.tensor(real_values(fixed)), fixed.quant, bias, bias,
+        op, axis, weights, torch.tensor(real_values(fixed)), fixed.quant, bias, bias,
         floats[mate.inputs[0]], rounded[node.inputs[0]],
     )  # fmt: skip
 

@@ -15,7 +15,6 @@ from ..errors import DataError
 from ..graph import INT_RANGE, PACKED_BITS, Array, Graph, Node, Quant, Tensor, constant, packed_range
 from ..ops.weighted import BIAS
 from .partial import choose
-from .scales import WEIGHTED
 
 WeightBits = int | Mapping[str, int]
 """Bits of the weights of all layers, or by the name of a layer or a pattern: later ones win, others have 8."""
@@ -35,7 +34,7 @@ def layer_bits(graph: Graph, weight_bits: WeightBits) -> dict[str, int]:
 
     Raises: DataError for bits other than 8, 4, 2, and a name or pattern that no layer with weights has.
     """
-    weighted = [n for n in graph.nodes if n.op.name in WEIGHTED]
+    weighted = [n for n in graph.nodes if n.op.weighted]
     by_name = {"": weight_bits} if isinstance(weight_bits, int) else weight_bits
     found = {n.outputs[0]: 8 for n in weighted}
     for name, bits in by_name.items():
@@ -53,7 +52,7 @@ def with_weights(node: Node, graph: Graph, tensors: dict[str, Tensor], bits: int
     `weight_scales`."""
     weights, out = graph.tensors[node.inputs[1]], tensors[node.outputs[0]]
     bias = graph.tensors[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
-    axis, in_scale = WEIGHTED[node.op.name], tensors[node.inputs[0]].scale
+    axis, in_scale = node.op.out_axis, tensors[node.inputs[0]].scale
     real = np.asarray(weights.data, np.float64)
     given = None if weights.quant is None else np.array(weights.quant.scale)
     bits = bits if weights.quant is None else weights.quant.bits

@@ -19,7 +19,7 @@ def to_module(graph: Graph) -> Any:
 
     Raises: UnsupportedError listing what cannot be trained (integers, state, operators without a float meaning).
     """
-    from .float_run import torch_module
+    from ..floats.run import torch_module
 
     torch_module()
     from .module import GraphModule
@@ -35,7 +35,7 @@ def to_graph(module: Any) -> Graph:
 
     Raises: DataError for another module.
     """
-    from .float_run import torch_module
+    from ..floats.run import torch_module
 
     torch_module()
     from .module import GraphModule
@@ -62,7 +62,7 @@ def quantization_aware(
     Raises: DataError for data that does not fit, an unknown layer, a missing range, a module with parametrizations;
         UnsupportedError for what integers cannot do.
     """
-    from .float_run import torch_module
+    from ..floats.run import torch_module
 
     torch_module()
     from .module import GraphModule

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import TrainingError
 from ..files import write_file
-from .float_run import torch_module
+from ..floats.run import torch_module
 
 VERSION = 1
 KEYS = frozenset(("settings", "module", "optimizer", "epochs", "best"))

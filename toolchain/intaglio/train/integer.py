@@ -23,12 +23,10 @@ import torch
 from ..graph import DTYPES, INT_RANGE, Array, DTypeName, Node, Quant, Tensor
 from ..ops.activation import activation_range
 from ..ops.base import Op, arr, need
-from ..ops.elementwise import Binary, Unary
 from ..ops.fixed import requantize
 from ..ops.float32 import is_float
 from ..ops.movement import alike
 from ..ops.weighted import channel_multipliers
-from ..quantize.scales import WEIGHTED
 
 EXACT_FLOAT32 = 1 << 24
 """Sums of integers stay exact in float32, in any order, while no partial sum can reach this."""
@@ -36,11 +34,6 @@ EXACT_SHIFT = 12
 """Up to this right shift, float64 requantizes exactly: see `_scaled`."""
 CHUNK = 1 << 15
 """Elements that are requantized together: their float64 values stay in the cache."""
-MOVES = (
-    "reshape", "transpose", "pad", "concatenation", "pack", "split", "unpack", "strided_slice",
-    "resize_nearest_neighbor", "max_pool2d", "maximum", "minimum", "tile",
-)  # fmt: skip
-"""Operators whose float `forward` on the integers less the zero point is exact: they move and compare."""
 
 
 def run_node(
@@ -55,19 +48,19 @@ def run_node(
         training: floats are computed by `forward`; otherwise by `reference`, which rounds like NumPy's interpreter.
     """
     op = node.op
-    if op.name == "dequantize":
+    if op.requantizes and outs[0].dtype == "float32":
         return [xs[0] * need(ins[0]).scale]
-    if op.name == "quantize" and need(ins[0]).dtype == "float32":
+    if op.requantizes and need(ins[0]).dtype == "float32":
         return [entered(xs[0], outs[0], growth)]
     if is_float(ins, outs):
         return _listed(op.forward(*xs)) if training else _by_reference(op, ins, outs, xs, None)
-    if op.name in WEIGHTED and need(ins[0]).dtype == outs[0].dtype == "int8":
+    if op.weighted and need(ins[0]).dtype == outs[0].dtype == "int8":
         return [_weighted(op, ins, outs[0], xs, growth)]
-    if _moves(op, ins, outs):
+    if op.forward_is_exact and all(t is not None and alike(t, outs[0]) for t in (*ins, *outs)):
         return _listed(op.forward(*xs))
-    if isinstance(op, Unary) and outs[0].dtype != "int16" and need(ins[0]).dtype != "int16":
+    if op.pointwise and len(ins) == 1 and outs[0].dtype != "int16" and need(ins[0]).dtype != "int16":
         return [_unary(op, need(ins[0]), outs[0], xs[0], growth)]
-    if isinstance(op, Binary) and {t.dtype for t in (*ins, *outs) if t is not None} == {"int8"}:
+    if op.pointwise and len(ins) == 2 and {t.dtype for t in (*ins, *outs) if t is not None} == {"int8"}:
         return [_binary(op, need(ins[0]), need(ins[1]), outs[0], xs, growth)]
     return _by_reference(op, ins, outs, xs, growth)
 
@@ -107,7 +100,7 @@ def _weighted(op: Op, ins: Sequence[Tensor | None], out: Tensor, xs: list[Any], 
     """A convolution or fully connected layer: exact sums by PyTorch's own kernels, requantized."""
     x, w = need(ins[0]), need(ins[1])
     low, high = INT_RANGE[x.dtype]
-    axis = WEIGHTED[op.name]
+    axis = op.out_axis
     data = np.abs(arr(w.data).astype(np.int64))
     others = tuple(d for d in range(data.ndim) if d != axis)
     bound = data.sum(axis=others) * max(x.zero_point - low, high - x.zero_point)
@@ -119,7 +112,7 @@ def _weighted(op: Op, ins: Sequence[Tensor | None], out: Tensor, xs: list[Any], 
     linear = replace(op, activation="none")  # type: ignore[call-arg]
     sums = linear.forward(*(None if v is None else v.to(dtype) for v in xs))
     multiplier, shift = channel_multipliers(x, w, out, w.shape[axis])
-    ends = activation_range(getattr(op, "activation", "none"), out)
+    ends = activation_range(op.clamp, out)
     factors = (multiplier.astype(np.int64), shift.astype(np.int64))
     return _Requantize.apply(sums, factors, ends[0] - out.zero_point, ends[1] - out.zero_point, growth)
 
@@ -133,15 +126,7 @@ def _float32_is_float32(x: Any) -> bool:
     return plain and x.device.type == "cpu" and mkldnn.is_available() and mkldnn.enabled
 
 
-def _moves(op: Op, ins: Sequence[Tensor | None], outs: Sequence[Tensor]) -> bool:
-    if op.name not in MOVES or getattr(op, "activation", "none") != "none" or getattr(op, "value", 0.0) != 0.0:
-        return False
-    if op.name == "max_pool2d" and any(p >= op.kernel[i // 2] for i, p in enumerate(op.pads)):  # type: ignore[attr-defined]
-        return False  # a window of nothing but padding
-    return all(t is not None and alike(t, outs[0]) for t in (*ins, *outs))
-
-
-def _unary(op: Unary, x: Tensor, out: Tensor, value: Any, growth: Any) -> Any:
+def _unary(op: Op, x: Tensor, out: Tensor, value: Any, growth: Any) -> Any:
     low = INT_RANGE[x.dtype][0]
     table = _unary_table(op, x.dtype, _quant(x), out.dtype, _quant(out)).to(value.device)
     at = (value.detach() + (x.zero_point - low)).to(torch.int32).reshape(-1)
@@ -149,7 +134,7 @@ def _unary(op: Unary, x: Tensor, out: Tensor, value: Any, growth: Any) -> Any:
     return _straight(op.forward(value * x.scale), exact, out, growth)
 
 
-def _binary(op: Binary, a: Tensor, b: Tensor, out: Tensor, xs: list[Any], growth: Any) -> Any:
+def _binary(op: Op, a: Tensor, b: Tensor, out: Tensor, xs: list[Any], growth: Any) -> Any:
     low, high = INT_RANGE["int8"]
     table = _binary_table(op, _quant(a), _quant(b), _quant(out)).to(xs[0].device)
     rows = (xs[0].detach() + (a.zero_point - low)) * (high - low + 1) + (xs[1].detach() + (b.zero_point - low))
@@ -158,7 +143,7 @@ def _binary(op: Binary, a: Tensor, b: Tensor, out: Tensor, xs: list[Any], growth
 
 
 @lru_cache(maxsize=64)
-def _unary_table(op: Unary, x_type: DTypeName, x_quant: Quant, out_type: DTypeName, out_quant: Quant) -> Any:
+def _unary_table(op: Op, x_type: DTypeName, x_quant: Quant, out_type: DTypeName, out_quant: Quant) -> Any:
     """The results for each of the 256 integers: the operator's own reference, once."""
     every = np.arange(INT_RANGE[x_type][0], INT_RANGE[x_type][1] + 1).astype(DTYPES[x_type])
     x, out = Tensor("x", every.shape, x_type, x_quant), Tensor("y", every.shape, out_type, out_quant)
@@ -166,7 +151,7 @@ def _unary_table(op: Unary, x_type: DTypeName, x_quant: Quant, out_type: DTypeNa
 
 
 @lru_cache(maxsize=64)
-def _binary_table(op: Binary, a_quant: Quant, b_quant: Quant, out_quant: Quant) -> Any:
+def _binary_table(op: Op, a_quant: Quant, b_quant: Quant, out_quant: Quant) -> Any:
     """The results for each of the 65,536 pairs, the second integer running faster."""
     every = np.arange(-128, 128).astype(np.int8)
     a, b = Tensor("a", (256, 1), "int8", a_quant), Tensor("b", (1, 256), "int8", b_quant)

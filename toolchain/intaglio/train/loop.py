@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError, TrainingError
+from ..floats.run import torch_module
 from .checkpoint import Checkpoint, load, save
-from .float_run import torch_module
 
 Loss = Callable[[Any, Any], Any]
 Schedule = Callable[[float], float]

@@ -11,11 +11,9 @@ import torch
 from torch import nn
 
 from ..errors import DataError, UnsupportedError
+from ..floats.run import as_tensors, forward, keeps_batch
 from ..graph import Array, Graph, Node, Quant, constant
 from ..ops.base import Op
-from ..ops.batch_norm import BatchNorm
-from ..ops.elementwise import Arithmetic
-from .float_run import as_tensors, forward, keeps_batch
 
 MOMENTUM = 0.1
 """How far the statistics of a batch norm move towards those of each batch: PyTorch's default."""
@@ -83,12 +81,12 @@ class GraphModule(nn.Module):  # type: ignore[misc]
         return found[0] if len(found) == 1 else tuple(found)
 
     def _node(self, node: Node, xs: list[Any]) -> Any:
-        if not (self.training and isinstance(node.op, BatchNorm)):
+        if not (self.training and node.op.statistics):
             return node.op.forward(*xs)
         if not self.batched or xs[0].numel() == xs[0].shape[-1]:
             found = "has one value a channel" if self.batched else "sees one sample at a time in this graph"
             raise DataError(f"batch norm {node.name}", found, "", "Call eval() first, or pass a larger batch")
-        return node.op.forward(*xs, momentum=MOMENTUM)
+        return node.op.forward(*xs, momentum=MOMENTUM)  # type: ignore[call-arg]
 
     def grids(self) -> dict[str, Quant]:
         """Constants -> the grid that their values are on, of those whose last parametrization tells with a method
@@ -140,24 +138,23 @@ def require_trainable(graph: Graph) -> None:
     problems += [f"{t.name} is state kept between inferences" for t in graph.states()]
     problems += [f"{n}, an output, is a constant" for n in graph.outputs if graph.tensors[n].is_const]
     for node in graph.nodes:
-        if type(node.op).forward is Op.forward:
+        if not node.op.has_forward:
             problems.append(f"{node.op.name} ({node.name}) has no float meaning")
         for at in node.op.trainable:
             t = graph.tensors[node.inputs[at]] if at < len(node.inputs) and node.inputs[at] else None
             if t is not None and t.is_const and t.dtype != "float32":
                 problems.append(f"{t.name}, an input of {node.op.name} ({node.name}), is {t.dtype}")
     if problems:
-        remedy = "Float graphs without state are trained; int8 weights become floats with quantize.simplify.simplify"
+        remedy = "Float graphs without state are trained; int8 weights become floats with floats.simplify.simplify"
         raise UnsupportedError(graph.name, list(dict.fromkeys(problems)), remedy)
 
 
 def _learned(graph: Graph) -> set[str]:
-    """The constants that training changes: not the scalars of an elementwise formula (a half, an epsilon)."""
+    """The constants that training changes."""
     found: set[str] = set()
     for node in graph.nodes:
-        for at in node.op.trainable:
-            t = graph.tensors[node.inputs[at]] if at < len(node.inputs) and node.inputs[at] else None
-            if t is not None and t.is_const and not (t.size == 1 and isinstance(node.op, Arithmetic)):
+        for at, t in enumerate(graph.ins(node)):
+            if t is not None and t.is_const and node.op.learns(at, t):
                 found.add(t.name)
     return found
 

@@ -16,15 +16,15 @@ import torch
 from torch import nn
 
 from ..errors import DataError, TrainingError
+from ..floats.pool_to_mean import pool_to_mean
+from ..floats.run import as_tensors
+from ..floats.simplify import simplify
 from ..graph import DTYPES, Array, Graph, Node, Tensor
 from ..quantize.calibrate import Ranges, calibrate
 from ..quantize.methods import DEFAULT_METHODS
-from ..quantize.pool_to_mean import pool_to_mean
 from ..quantize.post_training import quantize, quantize_simplified
-from ..quantize.scales import FIXED, groups_of
-from ..quantize.simplify import simplify
+from ..quantize.scales import groups_of
 from ..quantize.weights import WeightBits
-from .float_run import as_tensors
 from .integer import constant_value, entered, run_node
 from .module import GraphModule, gathered, require_trainable, with_values
 
@@ -48,7 +48,7 @@ class QuantizedModule(GraphModule):
         self.ranged = [*graph.inputs, *(n for node in graph.nodes for n in node.outputs)]
         """The tensors that `ranges` is about, in order."""
         self.register_buffer("ranges", torch.tensor([ranges[n] for n in self.ranged], dtype=torch.float64))
-        fixed = {n.outputs[0] for n in graph.nodes if n.op.name in FIXED}
+        fixed = {n.outputs[0] for n in graph.nodes if n.op.output_quants}
         groups = [g for g in groups_of(graph) if not fixed.intersection(g)]
         self.group = {name: k for k, members in enumerate(groups) for name in members}
         """Tensor -> its element of `growth`; a tensor whose quantization the specification fixes has none."""
@@ -151,9 +151,7 @@ class QuantizedModule(GraphModule):
             raise DataError(f"input {t.name}", "holds NaN", "numbers: no integer stands for it")
         return entered(x, t, self._growth(t.name))
 
-    def _input(
-        self, graph: Graph, node: Node, at: int, values: Mapping[str, Any], constants: Mapping[str, Any]
-    ) -> Any:
+    def _input(self, graph: Graph, node: Node, at: int, values: Mapping[str, Any], constants: Mapping[str, Any]) -> Any:
         """The value of an input: of an activation as computed, of a constant from the float one it was made of."""
         name = node.inputs[at]
         if not name or name in values:
