@@ -25,15 +25,23 @@ def main() -> None:
     update_readme(results)
 
 
+FIGURES = {column.key: column for column in (*profile.LAYERS, *profile.MEMORY)}
+README = ("macs", "instructions", "flash_bytes", "flash_code_bytes", "ram_bytes", "arena_bytes", "stack_bytes")
+"""The columns of the README's table, of the Cortex-M4."""
+
+
+def readme_row(found: dict[str, Any]) -> str:
+    """The cells of a model, behind its name."""
+    figures = {**found["boards"]["M4"], "macs": found["macs"]}
+    return " | ".join(FIGURES[key].show(figures[key]) for key in README)
+
+
 def update_readme(results: dict[str, dict[str, Any]]) -> None:
     """The README's table holds the Cortex-M4's figures; a test compares the two."""
     path = ROOT / "README.md"
     text = path.read_text()
     for name, found in results.items():
-        m4 = found["boards"]["M4"]
-        keys = ("instructions", "flash_bytes", "flash_code_bytes", "ram_bytes", "arena_bytes", "stack_bytes")
-        row = " | ".join(f"{v:,}" for v in (found["macs"], *(m4[k] for k in keys)))
-        text = re.sub(rf"^\| {name.upper()} \| .*$", f"| {name.upper()} | {row} |", text, flags=re.M)
+        text = re.sub(rf"^\| {name.upper()} \| .*$", f"| {name.upper()} | {readme_row(found)} |", text, flags=re.M)
     path.write_text(text)
 
 

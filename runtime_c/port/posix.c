@@ -1,14 +1,11 @@
-/* The port of a Linux program: the host itself, a Raspberry Pi, or one in qemu-aarch64. */
+/* The machine of a Linux program: the host itself, a Raspberry Pi, or one in qemu-aarch64. */
 #define _XOPEN_SOURCE 700
 
 #include "itg_port.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <ucontext.h>
-#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
@@ -18,52 +15,6 @@
 #if defined(__SANITIZE_ADDRESS__)
 #define ITG_SANITIZED 1
 #endif
-
-int32_t itg_port_open(const char *name, int write)
-{
-    return (int32_t)(write ? open(name, O_WRONLY | O_CREAT | O_TRUNC, 0666) : open(name, O_RDONLY));
-}
-
-uint32_t itg_port_read(int32_t file, void *to, uint32_t bytes)
-{
-    uint32_t done = 0;
-    while (done < bytes) {
-        const ssize_t got = read(file, (char *)to + done, bytes - done);
-        if (got <= 0) {
-            break;
-        }
-        done += (uint32_t)got;
-    }
-    return done;
-}
-
-int itg_port_write(int32_t file, const void *from, uint32_t bytes)
-{
-    uint32_t done = 0;
-    while (done < bytes) {
-        const ssize_t put = write(file, (const char *)from + done, bytes - done);
-        if (put <= 0) {
-            return -1;
-        }
-        done += (uint32_t)put;
-    }
-    return 0;
-}
-
-void itg_port_close(int32_t file)
-{
-    (void)close(file);
-}
-
-void itg_port_print(const char *text)
-{
-    (void)itg_port_write(STDERR_FILENO, text, (uint32_t)strlen(text));
-}
-
-void itg_port_exit(int code)
-{
-    exit(code);
-}
 
 #if defined(ITG_SANITIZED)
 

@@ -15,16 +15,11 @@ from intaglio import assets, boards, build
 from intaglio.manifest import Manifest
 
 TINY = Path(__file__).resolve().parent / "tiny"
-PROGRAMS = {
-    "host": ("gcc",),
-    "qemu-user": ("aarch64-linux-gnu-gcc", "qemu-aarch64"),
-    "qemu-system": ("arm-none-eabi-gcc", "qemu-system-arm"),
-}
 
 
 def need(board: boards.Board) -> None:
     """Skip the test when a program that the board needs is missing."""
-    for program in PROGRAMS[board.runner.kind]:
+    for program in (board.load_target().gcc.program, *board.runner.programs()):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
 

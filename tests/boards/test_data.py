@@ -9,6 +9,7 @@ import pytest
 from intaglio import boards, targets
 from intaglio.errors import BoardError, BuildError
 from intaglio.manifest import Manifest
+from intaglio.regions import CONTENTS
 
 from . import fixture
 
@@ -43,6 +44,7 @@ def test_every_board_and_target_loads() -> None:
 def test_a_folder_outside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = load(tmp_path, GOOD)
     assert board.name == "my-board" and board.memory is not None and board.memory.stack_bytes == 4096
+    assert board.folder == tmp_path / "my-board" and board.sources() == ()
     monkeypatch.chdir(tmp_path)
     assert boards.load("./my-board") == board
 
@@ -73,7 +75,14 @@ def test_a_folder_without_a_board(tmp_path: Path) -> None:
         ("ram_bytes = 0x20000", "ram_bytes = 0x200", "stack of 4096 bytes leaves nothing"),
         ("cortex-m4", "cortex-m5", r"unknown target 'cortex-m5'.*Did you mean cortex-m"),
         ("cortex-m4", "cortex-a72", "memory: a memory map"),
-        ("qemu-system", "qemu-sys", "qemu-sys"),
+        (
+            "qemu-system",
+            "qemu-sys",
+            r"runner\.kind: unknown runner 'qemu-sys'.*: host, qemu-system, .*mean qemu-system\?",
+        ),
+        ('kind = "qemu-system"', "", r"runner\.kind: this key is missing.*host, qemu-system, qemu-user"),
+        ('kind = "qemu-system"', "kind = 3", r"runner\.kind: unknown runner 3"),
+        ("[runner]", "[runners]", r"runners: unknown key.*Did you mean runner\?|runner: this key is missing"),
         ("title", "[title", "is not TOML"),
     ],
 )
@@ -81,6 +90,49 @@ def test_a_bad_board(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(BoardError, match=f"(?s)board.toml.*{message}|{message}") as caught:
         load(tmp_path, GOOD.replace(old, new))
     assert "board.toml" in str(caught.value)
+
+
+MANY = Path(__file__).with_name("many_memories.toml").read_text()
+
+
+def test_a_board_of_many_memories(tmp_path: Path) -> None:
+    memory = load(tmp_path, MANY).memory
+    assert memory is not None and memory.stack_bytes == 1024
+    assert [memory.of(what).name for what in CONTENTS] == ["flash", "octospi", "dtcm", "axi_sram", "dtcm"]
+    assert memory.total("flash") == 0x900000 and memory.total("ram") == 0xA1000
+    assert memory.room(memory.of("stack")) == 0x4000000 and memory.at(0x20020001).name == "dtcm"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0x90000000", "0x080FF000", r"memory: flash \(.*\) and octospi \(.*\) overlap"),
+        ("0x90000000", "0x90000004", r"memory\.regions\.1: octospi begins at 0x90000004; a multiple of 8"),
+        ("0x08000000", "0x08000040", r"memory\.regions\.0: flash begins at 0x8000040; a multiple of 128"),
+        ("0x90000000", "0xFFF00000", r"octospi ends at .*beyond the 32-bit address space"),
+        ('holds = ["arena"]', "", r"memory: no region holds arena; one region of kind ram has to"),
+        ('"stack", "data"', '"stack", "data", "arena"', r"memory: dtcm, axi_sram hold arena; one region of kind ram"),
+        ('holds = ["arena"]', 'holds = ["arena", "code"]', r"memory\.regions\.3: axi_sram is ram and cannot hold code"),
+        ('holds = ["arena"]', 'holds = ["heap"]', r"memory\.regions\.3\.holds\.0: found 'heap'"),
+        ('name = "octospi"', 'name = "flash"', r"memory: two regions are called flash"),
+        ('name = "octospi"', 'name = "a b"', r"memory\.regions\.1\.name: found 'a b'"),
+        (
+            "bytes = 0x1000\n",
+            "bytes = 0x1000\nsize = 3\n",
+            r"regions\.4\.size: unknown key.*Allowed: bytes, holds, kind",
+        ),
+        ("stack_bytes = 1024", "stack_bytes = 0x20000", r"a stack of 131072 bytes leaves nothing"),
+        (
+            "stack_bytes = 1024",
+            "flash_bytes = 1024",
+            r"memory\.flash_bytes: unknown key.*Allowed: regions, stack_bytes",
+        ),
+    ],
+)
+def test_a_bad_map_of_many_memories(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in MANY
+    with pytest.raises(BoardError, match=f"(?s)board.toml: .*{message}"):
+        load(tmp_path, MANY.replace(old, new))
 
 
 def test_a_bare_metal_board_needs_memory(tmp_path: Path) -> None:

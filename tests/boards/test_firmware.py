@@ -87,16 +87,8 @@ def test_an_independent_counter_agrees(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["host", "qemu-mps2-an386"])
-def test_it_is_told_how_many_inferences_are_done(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_told_how_many_inferences_are_done(name: str, tmp_path: Path) -> None:
     firmware, told = fixture.firmware(fixture.copy(tmp_path), name), []
-    call = tools.call
-
-    def watched(*arguments, watch, **options):
-        outcome = call(*arguments, watch=watch, **options)
-        watch()  # however quick it was
-        return outcome
-
-    monkeypatch.setattr(tools, "call", watched)
     runners.run(firmware, [fixture.inputs(7)], done=told.append)
     assert told[-1] == 7 and told == sorted(told)
 
@@ -138,11 +130,11 @@ def test_the_port_compiles_without_a_warning(name: str, compiler: str, tmp_path:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     folder = fixture.copy(tmp_path)
-    (tmp_path / "itg_app.h").write_text(build.glue(Manifest.read(folder)))
-    port = assets.root() / "runtime_c" / "port"
-    own = ["startup.c", "semihost.c"] if target.system == "bare-metal" else ["posix.c"]
-    for source in [port / "app.c", port / "mark.c", *(port / name for name in own), folder / "tiny.c"]:
-        flags = [*build.WARNINGS, f"-I{tmp_path}", f"-I{folder}"]
+    for header, text in build.generated(Manifest.read(folder)).items():
+        (tmp_path / header).write_text(text)
+    board = next(board for board in map(boards.load, boards.names()) if board.target == name)
+    for source in [*build.application(board), folder / "tiny.c"]:
+        flags = [*build.WARNINGS, f"-I{tmp_path}", f"-I{folder}", f"-I{assets.root() / 'runtime_c' / 'app'}"]
         subprocess.run(build.compile_command(target, source, tmp_path / "x.o", flags, compiler), check=True)
 
 
@@ -215,7 +207,9 @@ def test_an_image_beyond_the_flash_is_refused_with_its_size(tmp_path: Path) -> N
     board = boards.load("qemu-microbit")
     fixture.need(board)
     assert board.memory is not None
-    small = board.model_copy(update={"memory": board.memory.model_copy(update={"flash_bytes": 512})})
+    flash = board.memory.of("code").model_copy(update={"bytes": 512})
+    regions = (flash, *(region for region in board.memory.regions if region.kind == "ram"))
+    small = board.model_copy(update={"memory": board.memory.model_copy(update={"regions": regions})})
     folder = fixture.copy(tmp_path)
     with pytest.raises(FitError, match=r"(?s)flash\s+\d,\d+\s+512.*code and tables.*other variables"):
         build.compile_firmware(folder, Manifest.read(folder), small)

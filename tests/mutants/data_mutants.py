@@ -15,7 +15,7 @@ import numpy as np
 import tiny_models
 from edits import INTEGERS, archive, array, edit, pick, raw, times
 
-from intaglio import arrays, assets, boards, build, package
+from intaglio import arrays, assets, boards, build, compiled_folder, models
 from intaglio.graph import Graph
 from intaglio.manifest import Manifest, Port
 from intaglio.quantize import calibrate
@@ -151,6 +151,9 @@ def _changed(rng: np.random.Generator, text: str) -> str:
         return text + f"\nx = {pick(rng, ('9' * 9000, '0x' + 'f' * 9000, '[' * 9000, '{a=' * 3000, '1979-99-99'))}\n"
 
 
+MANY_MEMORIES = (Path(__file__).parents[1] / "boards" / "many_memories.toml").read_text()
+
+
 @cache
 def texts(pattern: str) -> tuple[str, ...]:
     return tuple(p.read_text() for p in sorted(assets.root().glob(pattern)))
@@ -158,7 +161,8 @@ def texts(pattern: str) -> tuple[str, ...]:
 
 def mutant_board(rng: np.random.Generator) -> tuple[str, bytes]:
     kind = pick(rng, ("board", "board", "target"))
-    return kind, _changed(rng, pick(rng, texts(f"{kind}s/*/{kind}.toml"))).encode("utf-8", "replace")
+    seeds = (*texts(f"{kind}s/*/{kind}.toml"), *(MANY_MEMORIES,) * (3 if kind == "board" else 0))
+    return kind, _changed(rng, pick(rng, seeds)).encode("utf-8", "replace")
 
 
 def take_board(given: tuple[str, bytes]) -> None:
@@ -197,7 +201,7 @@ def _float_model() -> Graph:
 
 @cache
 def _folder() -> dict[str, bytes]:
-    return package.emit(tiny_models.streaming(), boards.load("host"))
+    return compiled_folder.contents(tiny_models.streaming(), boards.load("host"))
 
 
 def mutant_manifest(rng: np.random.Generator) -> bytes:
@@ -215,10 +219,10 @@ def take_manifest(text: bytes) -> None:
     """What `inspect`, `run` and `compile` make of a folder before they build it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        package.write(_folder(), folder)
+        compiled_folder.write(_folder(), folder)
         (folder / "intaglio.json").write_bytes(text)
         manifest = Manifest.read(folder)
-        package.load(folder)
+        models.opened(folder)
         build.check_fit(manifest, boards.load(boards.DEFAULT))
         build.glue(manifest)
         arrays.random_batch(manifest.inputs, 1)

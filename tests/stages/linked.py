@@ -13,7 +13,7 @@ import pytest
 import tiny_models
 from elftools.elf.elffile import ELFFile
 
-from intaglio import boards, interpret, package, pipeline
+from intaglio import boards, compiled_folder, interpret, pipeline
 from intaglio.build import WARNINGS, symbols
 from intaglio.graph import DTYPES, Graph, Quant, Tensor
 from intaglio.manifest import Manifest
@@ -66,7 +66,7 @@ def small() -> list[Graph]:
 def written_to(folder: Path, graph: Graph, board: str = "host") -> Path:
     """The model's own folder in `folder`."""
     out = folder / graph.name
-    for name, body in package.emit(graph, boards.load(board)).items():
+    for name, body in compiled_folder.contents(graph, boards.load(board)).items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(body)
     return out

@@ -18,7 +18,7 @@ from onnx import TensorProto
 from onnx_models import build, node
 from test_graph_file import packed, parts
 
-from intaglio import arrays, boards, graph_file, package, pipeline, runners, targets, tools
+from intaglio import arrays, boards, graph_file, pipeline, prepare, runners, targets, tools
 from intaglio.errors import (
     BoardError,
     DataError,
@@ -249,19 +249,35 @@ def test_a_child_that_stays_behind_does_not_keep_us(tmp_path):
 
 
 def test_a_file_that_grows_for_ever_is_stopped(tmp_path):
-    outcome = tools.call([script(tmp_path, "grow", "exec yes > big")], cwd=tmp_path, timeout=20, file_bytes=1 << 20)
-    assert outcome.code is not None and outcome.code < 0
+    process = tools.start([script(tmp_path, "grow", "exec yes > big")], cwd=tmp_path, file_bytes=1 << 20)
+    try:
+        assert process.wait(20) < 0
+    finally:
+        tools.end(process)
+        assert process.stdout is not None
+        process.stdout.close()
     assert (tmp_path / "big").stat().st_size <= 1 << 20
 
 
-def test_a_run_says_that_a_file_grew_too_large(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("exec yes > big", "wrote a file of more than 1,048,576 bytes"),
+        ("exec yes > itg_replies", r"answers with no record \(79 0a 79 0a"),
+        ("printf '\\002GTI%999s' '' > itg_replies; sleep 20", r"answers with a record of version 2"),
+        ("head -c 7 /dev/zero > itg_replies", "ended before its last reply"),
+        ("echo no memory; exit 3", r"(?s)ended with exit status 3; its last words:\n  no memory"),
+        ("yes | head -c 300000; exec sleep 20", r"still running after 3 seconds"),
+    ],
+)
+def test_a_firmware_that_does_something_else(tmp_path, monkeypatch, does, told):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("intaglio.runners.files._SPARE", 1 << 20)
-    with package.prepared(None, boards.load("host"), tiny_models.two_inputs()) as firmware:
-        hostile = replace(firmware, elf=script(tmp_path, "hostile", "exec yes > itg_out.bin"))
+    monkeypatch.setattr("intaglio.runners.process._SPARE", 1 << 20)
+    with prepare.prepared(None, boards.load("host"), tiny_models.two_inputs()) as firmware:
+        hostile = replace(firmware, elf=script(tmp_path, "hostile", does))
         xs = [np.zeros((1, *firmware.manifest.inputs[0].shape[1:]), np.int8)] * 2
-        with pytest.raises(RunError, match="wrote a file of more than"):
-            runners.run(hostile, xs, timeout=20)
+        with pytest.raises(RunError, match=told):
+            runners.run(hostile, xs, timeout=3)
 
 
 def test_the_version_of_qemu_is_asked_within_the_time(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 import tiny_models
 from linked import M4, Use, built, chain, compared, found, named, need, small, sources, wide, written_to
 
-from intaglio import assets, boards, package, pipeline
+from intaglio import assets, boards, compiled_folder, pipeline
 from intaglio.graph import Graph, constant
 
 
@@ -20,7 +20,7 @@ def test_every_file_says_what_it_is_and_every_header_serves_cpp():
     from intaglio import version
 
     for graph in small():
-        for name, body in package.emit(graph, boards.load("host")).items():
+        for name, body in compiled_folder.contents(graph, boards.load("host")).items():
             text = body.decode("utf-8", "replace")
             if not name.endswith((".c", ".h")):
                 continue

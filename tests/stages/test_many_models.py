@@ -36,7 +36,7 @@ from linked import (
     written_to,
 )
 
-from intaglio import interpret, package, pipeline
+from intaglio import interpret, models, pipeline
 from intaglio.build import symbols
 from intaglio.emit import tflite
 from intaglio.floats.simplify import simplify
@@ -187,7 +187,7 @@ def test_the_example(tmp_path):
     for name, part in (("train", x[:40]), ("test", x[40:])):
         np.savez(data / f"{name}.npz", x=part)
     answers = made(tmp_path, "run")
-    graphs = [package.load(tmp_path / "host" / name) for name in ("quick", "fine")]
+    graphs = [models.opened(tmp_path / "host" / name) for name in ("quick", "fine")]
     assert answers == meant(graphs, x[40:])
     if all(shutil.which(program) for program in ("arm-none-eabi-gcc", "qemu-system-arm")):
         for g in graphs:

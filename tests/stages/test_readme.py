@@ -9,13 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import models
 import numpy as np
 import pytest
 
 import intaglio
-from intaglio import arrays, interpret, package, train
+from intaglio import arrays, interpret, train
 from intaglio.extras import CPU_INDEX, INSTALL, TORCH
 from intaglio.manifest import Manifest
+from intaglio.models import ports
 from intaglio.recipes import recipe
 from intaglio.recipes.steps import kinds
 
@@ -142,7 +144,7 @@ def test_training_example_runs(tmp_path, monkeypatch):
     # What is compiled is the trained network: its bytes are those that the module gave.
     ((quantized, board, _),) = compiled
     assert board == "qemu-mps2-an386"
-    inputs = arrays.quantize(x, package.ports(quantized)[0][0])
+    inputs = arrays.quantize(x, ports(quantized)[0][0])
     assert (interpret.run(quantized, [inputs])[0][:, 0] == names["q"]).all()
     untrained = train.quantization_aware(graph, x).integers(x)[0]
     assert (untrained != names["q"]).any()
@@ -162,10 +164,8 @@ def test_figures_are_those_of_the_last_benchmark():
     rows = dict(re.findall(r"^\| (AD|KWS|IC|VWW|SWW) \| (.*) \|$", README, re.M))
     assert rows.keys() == {name.upper() for name in results}
     for name, found in results.items():
-        m4 = found["boards"]["M4"]
-        expected = [found["macs"], *(m4[k] for k in ("instructions", "flash_bytes", "flash_code_bytes", "ram_bytes"))]
-        expected += [m4[k] for k in ("arena_bytes", "stack_bytes")]
-        assert rows[name.upper()] == " | ".join(f"{v:,}" for v in expected)
+        assert rows[name.upper()] == models.readme_row(found)
+    assert f"{results['kws']['boards']['M4']['instructions']:,} | " in rows["KWS"]
 
 
 def test_deep_compression_reaches_what_was_asked_and_what_the_readme_says():

@@ -11,7 +11,7 @@ from floats import same_graph
 from torch import nn
 
 import intaglio
-from intaglio import boards, graph_file
+from intaglio import boards, graph_file, judge
 from intaglio.compress.prune import sparsity_of
 from intaglio.emit import tflite as writer
 from intaglio.errors import DataError, OutputError, RecipeError, ToolError, UnsupportedError
@@ -19,7 +19,6 @@ from intaglio.floats.simplify import simplify
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Graph
 from intaglio.ops.batch_norm import BatchNorm
-from intaglio.recipes import measure as recipe_measure
 from intaglio.select.weights import choose_encodings
 from intaglio.train import to_graph, to_module
 from intaglio.train.loop import Settings, fit
@@ -32,14 +31,14 @@ def elsewhere(tmp_path, monkeypatch):
     """In a folder of its own, and nothing is linked for the M4: what is built runs on this computer."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
-    real = recipe_measure.package.prepared
+    real = judge.package.prepared
 
-    def prepared(path, board, graph):
+    def prepared(path, board, *given, **options):
         if board.name != "host":
             raise ToolError("arm-none-eabi-gcc", "is not asked")
-        return real(path, board, graph)
+        return real(path, board, *given, **options)
 
-    monkeypatch.setattr(recipe_measure.package, "prepared", prepared)
+    monkeypatch.setattr(judge.package, "prepared", prepared)
 
 
 def with_norms() -> Graph:

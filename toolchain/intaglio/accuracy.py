@@ -1,23 +1,16 @@
-"""Top-1 accuracy of classifiers: as a float Graph, or on a board."""
+"""Top-1 accuracy of classifiers, from their outputs: judge.py makes these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from . import runners
-from .build import Firmware
 from .errors import UnsupportedError
-from .graph import Array, Graph
+from .graph import Array
 from .manifest import Port
-
-PORTION = 250
-"""Inferences of one run of the firmware: enough for starting it not to matter, few enough to show progress."""
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -72,39 +65,3 @@ def classes_of(name: str, outputs: Sequence[Port], state_bytes: int) -> int:
     if problems:
         raise UnsupportedError(name, problems, "`intaglio run` gives the outputs themselves")
     return outputs[0].elements
-
-
-def on_board(firmware: Firmware, inputs: Sequence[Array], labels: Array, timeout: float, each: Progress) -> Accuracy:
-    """Run a firmware on all inputs ([n, ...], of the model's dtypes), `timeout` seconds a portion at most.
-
-    Raises what runners.run raises.
-    """
-
-    def run(portion: Sequence[Array]) -> Array:
-        return runners.run(firmware, portion, timeout=timeout).outputs[0]
-
-    return count(f"on {firmware.board.name}", _portions(run, inputs, each), labels)
-
-
-def of_floats(graph: Graph, inputs: Sequence[Array], labels: Array, each: Progress) -> Accuracy:
-    """Run a float graph in PyTorch. `inputs`: float32 [n, *shape]. Raises ToolError without PyTorch."""
-    from .floats.run import keeps_batch, run_float
-    from .floats.simplify import simplify
-
-    graph = simplify(graph)
-    size = PORTION if keeps_batch(graph) else 1
-
-    def run(portion: Sequence[Array]) -> Array:
-        rows = [x.reshape(-1, *graph.tensors[n].shape[1:]) for x, n in zip(portion, graph.inputs, strict=True)]
-        parts = [run_float(graph, [r[i : i + size] for r in rows])[0] for i in range(0, len(rows[0]), size)]
-        return np.concatenate([p.reshape(len(rows[0]) if size > 1 else 1, -1) for p in parts])
-
-    return count("float graph", _portions(run, inputs, each), labels)
-
-
-def _portions(run: Callable[[Sequence[Array]], Array], inputs: Sequence[Array], each: Progress) -> Array:
-    found = []
-    for start in range(0, len(inputs[0]), PORTION):
-        found.append(run([x[start : start + PORTION] for x in inputs]))
-        each(min(start + PORTION, len(inputs[0])))
-    return np.concatenate(found)

@@ -6,15 +6,15 @@ import importlib.metadata
 import platform
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import boards, tools
-from .boards import Board, QemuSystemRunner, QemuUserRunner
+from .boards import Board
 from .errors import IntaglioError
 from .extras import INSTALL
-from .package import Say, quiet
+from .progress import Say, quiet
 from .runners import count
 
 _EXTRAS = {
@@ -51,8 +51,8 @@ def examine(say: Say = quiet) -> list[Check]:
     compilers = {_gcc(board): board for board in everything}
     for program in sorted(compilers):
         checks.append(_compiler(program, compilers[program], everything))
-    for program in sorted({_emulator(board) for board in everything} - {""}):
-        checks.append(_program(program, _users(everything, _emulator, program)))
+    for program in sorted({name for board in everything for name in board.runner.programs()}):
+        checks.append(_program(program, _cores(b for b in everything if program in b.runner.programs())))
     say("counting plugin")
     checks.append(_plugin())
     checks.append(_program("clang", "checking generated code with a second compiler", required=False))
@@ -110,7 +110,7 @@ def _program(program: str, purpose: str, required: bool = True) -> Check:
 
 def _compiler(program: str, board: Board, everything: Sequence[Board]) -> Check:
     """Whether a compiler is there and, with its C library, makes a program."""
-    check = _program(program, _users(everything, _gcc, program))
+    check = _program(program, _cores(b for b in everything if _gcc(b) == program))
     if not check.ok:
         return check
     target = board.load_target()
@@ -136,18 +136,10 @@ def _plugin() -> Check:
         return Check("QEMU plugin", False, str(error).split("\n")[0], purpose, True)
 
 
-def _emulator(board: Board) -> str:
-    runner = board.runner
-    if isinstance(runner, QemuUserRunner):
-        return runner.program
-    return "qemu-system-arm" if isinstance(runner, QemuSystemRunner) else ""
-
-
 def _gcc(board: Board) -> str:
     return board.load_target().gcc.program
 
 
-def _users(everything: Sequence[Board], program_of: Callable[[Board], str], program: str) -> str:
-    """The cores whose boards need a program."""
-    cores = list(dict.fromkeys(board.target for board in everything if program_of(board) == program))
-    return ", ".join(core.removeprefix("cortex-") for core in cores)
+def _cores(found: Iterable[Board]) -> str:
+    """The cores of some boards."""
+    return ", ".join(dict.fromkeys(board.target.removeprefix("cortex-") for board in found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,25 @@ from rich.table import Table
 
 from . import runners
 from .build import Firmware
-from .errors import DataError
+from .columns import (
+    CALL_GRAPH,
+    COMPUTED,
+    ELF,
+    FLASH,
+    HARDWARE,
+    INSTRUCTIONS,
+    MACS,
+    MANIFEST,
+    PAINTED,
+    WEIGHTS,
+    Column,
+    cells,
+    nested,
+    percent,
+    ratio,
+    to_json,
+)  # fmt: skip
+from .errors import DataError, RunError
 from .graph import Array
 from .runners.base import RunResult
 from .runners.count import plugin
@@ -22,6 +40,11 @@ from .runners.count import plugin
 __all__ = ["Latency", "LayerCost", "Memory", "Report", "plugin", "profile"]
 
 
+RANDOM_INPUTS = 4
+"""Inferences where nobody gives inputs."""
+TOLERANCE = 1e-2
+"""Relative error beyond which a float32 model is wrong, not rounded: rounding gives about 1e-6. In a model that is
+quantized in part, a rounding may move an integer by one."""
 SELECT = "options such as --keep-float select layers by name, or by a pattern: 'name*'"
 
 
@@ -88,11 +111,17 @@ class Report:
             "board": self.board,
             "bit_exact": self.bit_exact,
             **({} if self.relative_error is None else {"relative_error": self.relative_error}),
-            "latency": _plain(self.latency),
-            "memory": _plain(self.memory),
-            "layers": [_plain(layer) for layer in self.layers],
+            "latency": to_json(LATENCY, self.latency),
+            "memory": to_json(MEMORY, self.memory),
+            "layers": [to_json(LAYERS, layer, self) for layer in self.layers],
             "elf": self.elf,
         }
+
+    def require_close(self) -> None:
+        """Raises RunError for a float32 model that is wrong and not rounded."""
+        if self.relative_error is not None and self.relative_error > TOLERANCE:
+            found = f"differs from the reference by {self.relative_error:.2g} of its largest output"
+            raise RunError(f"{self.model} on {self.board}", found, f"up to {TOLERANCE}")
 
     def table(self, console: Console) -> None:
         """Print a row for each layer, the totals and the memory."""
@@ -101,61 +130,42 @@ class Report:
 
     def _layer_table(self, width: int) -> Table:
         total = self.latency.instructions
-        source = "instructions executed in QEMU, one inference" if total is not None else "not counted on this board"
-        table = _table(f"{self.model} on {self.board}", source, show_footer=True)
-        macs = sum(layer.macs for layer in self.layers)
-        table.add_column("#", justify="right")
-        table.add_column("layer", "total", no_wrap=True)
-        table.add_column("operator", no_wrap=True)
-        table.add_column("MACs", f"{macs:,}", justify="right", no_wrap=True)
-        table.add_column("instructions", _number(total), justify="right", no_wrap=True)
-        table.add_column("share", justify="right", no_wrap=True)
-        table.add_column("instr/MAC", _ratio(total, macs), justify="right", no_wrap=True)
-        operators = max([8, *(len(layer.op) for layer in self.layers)])
-        numbers = (len(f"{macs:,}"), len(f"{total or 0:,}"))
-        others = len(str(len(self.layers))) + operators + max(4, numbers[0]) + max(12, numbers[1]) + 7 + 9
-        room = max(12, width - others - 6 * 2 + 1)
-        cut = any(len(layer.name) > room for layer in self.layers)
+        source = f"{INSTRUCTIONS.heading} {INSTRUCTIONS.source}, one inference"
+        source = source if total is not None else "not counted on this board"
+        rest = None if total is None else total - sum(layer.instructions or 0 for layer in self.layers)
+        other = [] if rest is None else [LayerCost("(other)", "", 0, rest, None)]
+        found = cells(LAYERS, [*self.layers, *other], self, missing="-")
+        # A column is as wide as its widest cell, and two characters go between them; the index is a column as well.
+        widths = [max(map(len, (title, foot, *(row[i] for row in found.body))))
+                  for i, (title, foot) in enumerate(zip(found.titles, found.foot, strict=True))]  # fmt: skip
+        name = next(i for i, column in enumerate(found.columns) if column.key == "name")
+        others = len(str(len(self.layers))) + sum(widths) - widths[name]
+        room = max(12, width - others - 2 * len(widths) + 1)
+        cut = widths[name] > room
+        table = _table(f"{self.model} on {self.board}", "", show_footer=True)
         table.caption = f"{source}\n{SELECT}" + ("; names are whole in a wider terminal and in --json" if cut else "")
-        for index, layer in enumerate(self.layers):
-            count = layer.instructions
-            table.add_row(
-                str(index),
-                # Names differ at their ends; the JSON has all of each.
-                layer.name if len(layer.name) <= room else f"\u2026{layer.name[1 - room :]}",
-                layer.op,
-                _number(layer.macs),
-                _number(count),
-                _share(count, total),
-                _ratio(count, layer.macs),
-            )
-        if total is not None:
-            other = total - sum(layer.instructions or 0 for layer in self.layers)
-            table.add_row("", "(other)", "", "", _number(other), _share(other, total), "")
+        table.add_column("#", justify="right")
+        for column, foot in zip(found.columns, found.foot, strict=True):
+            table.add_column(column.title, foot, justify="right" if column.side == "right" else "left", no_wrap=True)
+        for index, row in enumerate(found.body[: len(self.layers)]):
+            # Names differ at their ends; the JSON has all of each.
+            long = row[name]
+            short = long if len(long) <= room else f"\u2026{long[1 - room :]}"
+            table.add_row(str(index), *row[:name], short, *row[name + 1 :])
+        for row in found.body[len(self.layers) :]:  # (other): it has no MACs
+            texts = zip(found.columns, row, strict=True)
+            table.add_row("", *("" if column.key == "macs" or text == "-" else text for column, text in texts))
         return table
 
     def _memory_table(self) -> Table:
-        m = self.memory
-        rows: list[tuple[str, int | None, str]] = [
-            ("flash", m.flash_bytes, "ELF"),
-            ("  code and tables", m.flash_code_bytes, "flash less weights"),
-            ("  weights and biases", m.flash_weight_bytes, "intaglio.json"),
-            ("RAM (without stack)", m.ram_bytes, "ELF"),
-            ("  arena", m.arena_bytes, "ELF"),
-            ("  input and output buffers", m.buffer_bytes, "intaglio.json"),
-            ("  other variables", m.ram_bytes - m.arena_bytes - m.buffer_bytes, "RAM less these"),
-            ("arena, touched", m.arena_high_water, "painted memory"),
-            ("stack of one inference", m.stack_bytes, "the larger of these"),
-            ("  written", m.stack_painted_bytes, "painted memory"),
-            ("  frames, deepest calls", m.stack_static_bytes, "GCC's call graph"),
-        ]
-        table = _table("memory, bytes", "")
+        table = _table(f"memory, {FLASH.unit}", "")
         table.add_column("")
         table.add_column("bytes", justify="right")
         table.add_column("source")
-        for name, value, source in rows:
-            if value != 0 or not name.startswith("  "):
-                table.add_row(name, _number(value), source)
+        for depth, column in nested(MEMORY):
+            value = column.of(self.memory)
+            if value != 0 or not depth:
+                table.add_row("  " * depth + column.title, "-" if value is None else column.show(value), column.source)
         exact = {None: "no reference to compare with", True: "equal to the reference, byte for byte"}
         outputs = exact.get(self.bit_exact, "DIFFERENT from the reference")
         if self.relative_error is not None:
@@ -164,6 +174,46 @@ class Report:
         if self.latency.seconds is not None:
             table.caption += f"; {self.latency.seconds * 1e6:,.1f} us wall-clock on this computer, fastest inference"
         return table
+
+
+def _part(part: int | None, whole: int | None) -> float | None:
+    """A quotient, where both are known."""
+    return part / whole if part is not None and whole else None
+
+
+LATENCY = (
+    INSTRUCTIONS,
+    Column("cycles", "cycles", HARDWARE),
+    Column("seconds", "seconds", "host's clock", "s"),
+)
+LAYERS = (
+    Column("name", "layer", side="name", show=str, total=lambda report: "total"),
+    Column("op", "operator", side="name", show=str),
+    replace(MACS, total=lambda report: sum(layer.macs for layer in report.layers)),
+    replace(INSTRUCTIONS, total=lambda report: report.latency.instructions),
+    Column("cycles", "cycles", HARDWARE, optional=True, total=lambda report: report.latency.cycles),
+    Column("share", "share", COMPUTED, show=percent, json=False,
+           value=lambda layer, report: _part(layer.instructions, report.latency.instructions)),
+    Column("instructions_per_mac", "instr/MAC", COMPUTED, show=ratio, json=False,
+           value=lambda layer, report: _part(layer.instructions, layer.macs),
+           total=lambda report: _part(report.latency.instructions, sum(layer.macs for layer in report.layers))),
+)  # fmt: skip
+"""Of each layer, of one inference."""
+MEMORY = (
+    FLASH,
+    Column("flash_code_bytes", "code and tables", "flash less weights", "bytes", under="flash_bytes"),
+    replace(WEIGHTS, under="flash_bytes"),
+    Column("ram_bytes", "RAM (without stack)", ELF, "bytes"),
+    Column("arena_bytes", "arena", ELF, "bytes", under="ram_bytes"),
+    Column("stack_bytes", "stack of one inference", "the larger of these", "bytes"),
+    Column("arena_high_water", "touched", PAINTED, "bytes", under="arena_bytes"),
+    Column("buffer_bytes", "input and output buffers", MANIFEST, "bytes", under="ram_bytes"),
+    Column("other_ram_bytes", "other variables", "RAM less these", "bytes", under="ram_bytes", json=False,
+           value=lambda m, _: m.ram_bytes - m.arena_bytes - m.buffer_bytes),
+    Column("stack_painted_bytes", "written", PAINTED, "bytes", under="stack_bytes"),
+    Column("stack_static_bytes", "frames, deepest calls", CALL_GRAPH, "bytes", under="stack_bytes"),
+)  # fmt: skip
+"""In the order of the JSON; a table has each figure before its parts."""
 
 
 def profile(
@@ -185,9 +235,8 @@ def profile(
     Raises what runners.run raises, and DataError for a reference of the wrong size.
     """
     manifest, sizes = firmware.manifest, firmware.sizes
-    count = firmware.board.runner.kind != "host"
     compared = reference_outputs is not None
-    result = runners.run(firmware, inputs, timeout=timeout, count=count, qemu_args=qemu_args)
+    result = runners.run(firmware, inputs, timeout=timeout, count=True, qemu_args=qemu_args)
     total = result.instructions[result.layers_of] if result.instructions else None
     layers = tuple(
         LayerCost(layer.name, layer.op, layer.macs, _layer_count(result.layers, index), None)
@@ -266,19 +315,3 @@ def relative_error(outputs: Sequence[Array], reference: Sequence[Array]) -> floa
         if math.isnan(error):
             return math.inf
     return worst
-
-
-def _plain(figures: Latency | Memory | LayerCost) -> dict[str, Any]:
-    return {f.name: getattr(figures, f.name) for f in fields(figures)}
-
-
-def _number(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _share(part: int | None, total: int | None) -> str:
-    return f"{100 * part / total:.1f} %" if part is not None and total else "-"
-
-
-def _ratio(part: int | None, macs: int) -> str:
-    return f"{part / macs:.2f}" if part is not None and macs else "-"

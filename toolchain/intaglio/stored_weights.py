@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import targets
+from .columns import COMPUTED, ESTIMATED, Column
 from .graph import Graph, float_model, layer_name
 from .kernels import costs
 from .kernels.costs import CORE, counted_on
@@ -38,6 +40,25 @@ class StoredWeights:
     encoding: str
     """As the graph has it."""
     ways: tuple[Way, ...]
+
+
+ENCODINGS = (
+    Column(
+        "name", "layer", show=str, side="left", value=lambda row, _: row[0].name if row[1] is row[0].ways[0] else ""
+    ),
+    Column("encoding", "encoding", show=str, side="name", value=lambda row, _: row[1].encoding),
+    Column("flash_bytes", "flash", COMPUTED, "bytes", value=lambda row, _: row[1].flash_bytes),
+    Column("code_bytes", "code, shared", COMPUTED, "bytes", value=lambda row, _: row[1].code_bytes),
+    Column("instructions_estimated", "instructions", ESTIMATED, value=lambda row, _: row[1].instructions_estimated),
+    Column("ram_bytes", "more RAM", COMPUTED, "bytes", value=lambda row, _: row[1].ram_bytes),
+    Column("chosen", "for", show=", ".join, side="left", value=lambda row, _: row[1].chosen),
+)
+"""Of each way to store each layer's weights: rows of `ways`."""
+
+
+def ways(stored: Sequence[StoredWeights]) -> list[tuple[StoredWeights, Way]]:
+    """A row for each way of each layer."""
+    return [(layer, way) for layer in stored for way in layer.ways]
 
 
 def estimated_for(core: str) -> str:

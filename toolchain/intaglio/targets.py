@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -88,13 +88,25 @@ ModelT = TypeVar("ModelT", bound=DataModel)
 
 def read_toml(path: Path, model: type[ModelT], name: str) -> ModelT:
     """Read and validate a data file; `name` becomes the model's field of that name. Raises BoardError."""
-    data = toml(path, BoardError)
-    if "name" in data:
-        raise BoardError(f"{path}: name", "unknown key", _allowed(model, ()), "The name is the folder's")
+    return validated(path, model, toml(path, BoardError), given={"name": name})
+
+
+def validated(
+    path: Path, model: type[ModelT], table: object, at: tuple[str, ...] = (), given: Mapping[str, object] | None = None
+) -> ModelT:
+    """A table of a data file as a model. `at`: the keys that lead to it. `given`: fields that no file may set.
+
+    Raises BoardError.
+    """
+    given = given or {}
+    if not isinstance(table, dict):
+        raise BoardError(f"{path}: {'.'.join(at)}", f"found {table!r}", "a table")
+    for key in given.keys() & table.keys():
+        raise BoardError(f"{path}: {key}", "unknown key", _allowed(model, (), given), f"The {key} is the folder's")
     try:
-        return model.model_validate({**data, "name": name})
+        return model.model_validate({**table, **given})
     except ValidationError as error:
-        raise _board_error(path, model, error) from error
+        raise _board_error(path, model, error, at, given) from error
 
 
 MAX_TOML = 1 << 20
@@ -131,33 +143,41 @@ def toml_text(text: str, error: type[IntaglioError], where: str) -> dict[str, An
     return found
 
 
-def _board_error(path: Path, model: type[BaseModel], error: ValidationError) -> BoardError:
+def impossible(path: Path, at: tuple[str, ...], error: ValidationError) -> BoardError:
+    """The error for values that are right one by one and cannot be together."""
+    return BoardError(f"{path}: {'.'.join(at)}", error.errors(include_url=False)[0]["msg"].removeprefix(_VALUE_ERROR))
+
+
+def _board_error(
+    path: Path, model: type[BaseModel], error: ValidationError, at: tuple[str, ...], given: Mapping[str, object]
+) -> BoardError:
     """The first problem as where, found and allowed; the number of further ones."""
     problems = error.errors(include_url=False)
     first = problems[0]
     keys = tuple(str(part) for part in first["loc"])
-    where = f"{path}: {'.'.join(keys)}" if keys else str(path)
+    where = f"{path}: {'.'.join(at + keys)}" if at + keys else str(path)
     kind = first["type"]
     more = f"{len(problems) - 1} more problems in this file" if len(problems) > 1 else ""
     if kind == "extra_forbidden":
-        siblings = _fields(model, keys[:-1])
-        near = difflib.get_close_matches(keys[-1], siblings, 1)
+        near = difflib.get_close_matches(keys[-1], _fields(model, keys[:-1], given), 1)
         hint = f"Did you mean {near[0]}? {more}".strip() if near else more
-        return BoardError(where, "unknown key", _allowed(model, keys[:-1]), hint)
+        return BoardError(where, "unknown key", _allowed(model, keys[:-1], given), hint)
     if kind == "missing":
-        return BoardError(where, "this key is missing", _allowed(model, keys[:-1]), more)
+        return BoardError(where, "this key is missing", _allowed(model, keys[:-1], given), more)
     found = repr(first["input"]) if not isinstance(first["input"], dict) else ""
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix(_VALUE_ERROR)
     return BoardError(where, f"found {found}" if found else message, message if found else "", more)
 
 
-def _fields(model: type[BaseModel], keys: tuple[str, ...]) -> list[str]:
+_VALUE_ERROR = "Value error, "
+
+
+def _fields(model: type[BaseModel], keys: tuple[str, ...], given: Mapping[str, object]) -> list[str]:
     """Names of the keys that are allowed under `keys`."""
     kinds: list[type[BaseModel]] = [model]
     for key in keys:
-        nested = [sub for kind in kinds for sub in _nested(kind, key)]
-        kinds = nested or [kind for kind in kinds if _tag(kind) == key] or kinds
-    return sorted({name for kind in kinds for name in kind.model_fields} - {"name"})
+        kinds = [sub for kind in kinds for sub in _nested(kind, key)] or kinds
+    return sorted({name for kind in kinds for name in kind.model_fields} - (set() if keys else given.keys()))
 
 
 def _nested(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
@@ -169,12 +189,5 @@ def _nested(model: type[BaseModel], key: str) -> list[type[BaseModel]]:
     return [kind for kind in options if isinstance(kind, type) and issubclass(kind, BaseModel)]
 
 
-def _tag(model: type[BaseModel]) -> str:
-    """The value of `kind` that selects this model among several, or nothing."""
-    field = model.model_fields.get("kind")
-    values = get_args(field.annotation) if field is not None else ()
-    return str(values[0]) if values else ""
-
-
-def _allowed(model: type[BaseModel], keys: tuple[str, ...]) -> str:
-    return ", ".join(_fields(model, keys))
+def _allowed(model: type[BaseModel], keys: tuple[str, ...], given: Mapping[str, object]) -> str:
+    return ", ".join(_fields(model, keys, given))

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ APT = {
 }
 """The Debian and Ubuntu packages that bring a program."""
 
-_KEPT = 64 * 1024
+KEPT = 64 * 1024
 """Bytes of a program's output that are kept, from its end."""
 
 
@@ -58,22 +58,25 @@ def install_line(program: str) -> str:
     return f"sudo apt-get install {APT.get(program, program)}"
 
 
-def call(
-    command: Sequence[str | Path],
-    *,
-    cwd: Path | None = None,
-    timeout: float,
-    stop: threading.Event | None = None,
-    file_bytes: int | None = None,
-    watch: Callable[[], None] | None = None,
-) -> Outcome:
-    """Run a program to its end, or kill it and its children after `timeout` seconds or once `stop` is set.
+def identity(program: str) -> str:
+    """What tells one version of a program from another without starting it; "" where it is missing."""
+    path = shutil.which(program)
+    if path is None:
+        return ""
+    at = os.path.realpath(path)
+    return f"{at} {os.stat(at).st_size} {os.stat(at).st_mtime_ns}"
 
-    stdout and stderr come back as one text, its end. A file that it writes may have `file_bytes` (None: any number):
-    beyond that it ends by signal.SIGXFSZ. `watch` is called while it runs. Raises ToolError when it cannot be started.
+
+def start(
+    command: Sequence[str | Path], *, cwd: Path | None = None, file_bytes: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program whose stdout and stderr come as one pipe, in a session of its own: see `end`.
+
+    A file that it writes may have `file_bytes` (None: any number): beyond that it ends by signal.SIGXFSZ. Raises
+    ToolError when it cannot be started.
     """
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
             stdin=subprocess.DEVNULL,
@@ -85,6 +88,23 @@ def call(
         )
     except OSError as error:
         raise ToolError(str(command[0]), f"cannot be started ({error.strerror})", "", "Reinstall it") from error
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and its children; those that outlived it hold its output open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def call(
+    command: Sequence[str | Path], *, cwd: Path | None = None, timeout: float, stop: threading.Event | None = None
+) -> Outcome:
+    """Run a program to its end, or kill it and its children after `timeout` seconds or once `stop` is set.
+
+    stdout and stderr come back as one text, its end. Raises ToolError when it cannot be started.
+    """
+    process = start(command, cwd=cwd)
     assert process.stdout is not None
     kept = bytearray()
     reader = threading.Thread(target=_drain, args=(process.stdout.fileno(), kept), daemon=True)
@@ -95,20 +115,20 @@ def call(
         while code is None and time.monotonic() < deadline and not (stop is not None and stop.is_set()):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(min(0.2, max(0.0, deadline - time.monotonic())))
-            if watch is not None and code is None:
-                watch()
         if code is not None:
             reader.join(1.0)
     finally:
         if code is None or reader.is_alive():
-            # What has outlived the program holds its output open.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
         reader.join(1.0)
         if not reader.is_alive():
             process.stdout.close()
-    return Outcome(code, bytes(kept[-_KEPT:]).decode("utf-8", "replace"))
+    return Outcome(code, text_of(kept))
+
+
+def text_of(output: bytes | bytearray) -> str:
+    """The end of what a program printed."""
+    return bytes(output[-KEPT:]).decode("utf-8", "replace")
 
 
 def temporary_space() -> int:
@@ -131,9 +151,9 @@ def _limit_files(most: int) -> None:
 
 def _drain(pipe: int, kept: bytearray) -> None:
     """Read to the end and keep the last bytes: a firmware that prints for ever fills neither memory nor disk."""
-    while part := os.read(pipe, _KEPT):
+    while part := os.read(pipe, KEPT):
         kept += part
-        del kept[:-_KEPT]
+        del kept[:-KEPT]
 
 
 def major_version(program: str, timeout: float = 30.0) -> int:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..boards import Board
+    from ..compiled_folder import Compiled
     from ..graph import Graph
-    from ..package import Compiled
 
 
 def compile_(
@@ -37,14 +37,16 @@ def compile_(
 
     A float model becomes float32 C, or integers with --calibrate.
     """
-    from .. import boards, package
+    from .. import boards, compiled_folder, models
 
     with common.steps() as say:
         found = boards.load(board)
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
-        graph = package.load(model, how, say, common.module_of(module, example))
-        lossless = lossless or package.is_lossless(model)
-        compiled = package.compile_graph(graph, found, out, build, say, lossless, weights or package.stored_as(model))
+        graph = models.opened(model, how, say, common.module_of(module, example))
+        lossless = lossless or compiled_folder.is_lossless(model)
+        compiled = compiled_folder.compiled(
+            graph, found, out, build, say, lossless, weights or compiled_folder.stored_as(model)
+        )
     console = common.console()
     console.print(_sizes(compiled, found))
     console.print(f"{out}: {_contents(compiled)}", soft_wrap=True)
@@ -56,8 +58,7 @@ def _sizes(compiled: Compiled, board: Board) -> Table:
     manifest, memory = compiled.manifest, board.memory
     sizes = compiled.firmware.sizes if compiled.firmware else None
     table = common.table(f"{manifest.model} on {board.name}, bytes", ("", "left"), ("needs", "right"), ("has", "right"))
-    flash = str(f"{memory.flash_bytes:,}") if memory else ""
-    ram = f"{memory.ram_bytes:,}" if memory else ""
+    flash, ram = (f"{memory.total(kind):,}" if memory else "" for kind in ("flash", "ram"))
     if sizes:
         table.add_row("flash", f"{sizes.flash_bytes:,}", flash)
         table.add_row("  code and tables", f"{sizes.flash_code_bytes:,}", "")
@@ -67,6 +68,9 @@ def _sizes(compiled: Compiled, board: Board) -> Table:
             table.add_row(f"  {name}", f"{count:,}", "")
         if sizes.stack_reserved_bytes:
             table.add_row("  reserved for the stack", f"{sizes.stack_reserved_bytes:,}", "")
+        if memory and len(memory.regions) > 2:
+            for region, (name, count) in zip(memory.regions, sizes.regions, strict=True):
+                table.add_row(f"{name}: {', '.join(region.holds)}", f"{count:,}", f"{region.bytes:,}")
     else:
         table.add_row("weights and biases", f"{manifest.weight_bytes:,}", flash)
         table.add_row("arena", f"{manifest.arena_bytes:,}", ram)

@@ -34,7 +34,7 @@ def compress(
     Interrupted at any moment, the same command goes on where it was.
     """
     from .. import boards
-    from ..recipes.report import cells, fell, summary, to_rows
+    from ..recipes.report import fell, summary, table, to_rows
     from ..recipes.run import MODEL, TFLITE
     from ..recipes.run import compress as run
 
@@ -51,13 +51,12 @@ def compress(
             show=show,
         )
     rows = to_rows(found.steps)
-    headings, body = cells(rows)
-    sides = ["right", "name", *["right"] * (len(headings) - 2)]
-    table = common.table(found.graph.name, *zip(headings, sides, strict=True))
-    for row in body:
-        table.add_row(*row)
+    shown = table(rows)
+    made = common.table(found.graph.name, *((column.title, column.side) for column in shown.columns))
+    for row in shown.body:
+        made.add_row(*row)
     console = common.console()
-    console.print(table)
+    console.print(made)
     console.print(summary(rows), soft_wrap=True)
     if fell(rows):
         console.print(fell(rows), soft_wrap=True)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..accuracy import Accuracy
-    from ..graph import Graph
-    from ..package import Say
 
 CLASSES = 20
 """So many classes at most have a row of their own."""
@@ -42,21 +40,27 @@ def evaluate(
 
     A float model is evaluated as it is too; without --calibrate and --board, only so.
     """
-    from .. import files, package
+    from .. import files, models, prepare
     from ..graph import float_model
+    from ..judge import Data, float_accuracy, judge
 
     results: list[Accuracy] = []
     with common.steps() as say:
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
         made_by = common.module_of(module, example)
-        graph = package.reference(source, say=say, module=made_by)
+        graph = models.reference(source, say=say, module=made_by)
         is_float = graph is not None and float_model(graph)
         if graph is not None and is_float:
-            results.append(_floats(graph, data, say))
+            results.append(float_accuracy(graph, Data.read(data, graph), say))
         if not is_float or calibrate is not None or board is not None:
+            found = prepare.board_for(source, board)
             if how is not None:
-                graph = package.load(source, how, say, made_by)
-            results.append(_on_board(source, graph, how is not None, data, board, timeout, say))
+                graph = models.opened(source, how, say, made_by)
+            read = Data.read(data, graph, source)
+            calibrated = how is not None
+            judged = judge(graph, found, read, folder=source, calibrated=calibrated, timeout=timeout, say=say)
+            assert judged.accuracy is not None
+            results.append(judged.accuracy)
     text = common.json_text({"model": str(source), "results": [r.to_dict() for r in results]})
     if json == common.STDOUT:
         print(text, end="")
@@ -67,33 +71,6 @@ def evaluate(
         console.print("", _classes(results))
     if json is not None:
         files.write_file(json, text.encode(), keep=common.given(source, data, calibrate))
-
-
-def _floats(graph: Graph, data: Path, say: Say) -> Accuracy:
-    from .. import accuracy, arrays, package
-
-    inputs, outputs = package.ports(graph)
-    classes = accuracy.classes_of(graph.name, outputs, len(graph.states()))
-    batch = arrays.batch(arrays.load(data, inputs), inputs, str(data))
-    labels = arrays.load_labels(data, len(batch), classes)
-    each = lambda done: say("evaluating the floats", done, len(labels))  # noqa: E731
-    return accuracy.of_floats(graph, batch.arrays, labels, each)
-
-
-def _on_board(
-    source: Path, graph: Graph | None, calibrated: bool, data: Path, board: str | None, timeout: float, say: Say
-) -> Accuracy:
-    from .. import accuracy, arrays, package
-
-    found = package.board_for(source, board)
-    inputs, outputs = package.ports_of(source, graph)
-    batch = arrays.batch(arrays.load(data, inputs), inputs, str(data))
-    with package.prepared(source, found, graph, say, calibrated=calibrated) as firmware:
-        manifest = firmware.manifest
-        classes = accuracy.classes_of(manifest.model, outputs, manifest.state_bytes)
-        labels = arrays.load_labels(data, len(batch), classes)
-        each = lambda done: say(f"evaluating on {found.name}", done, len(labels))  # noqa: E731
-        return accuracy.on_board(firmware, batch.arrays, labels, timeout, each)
 
 
 def _table(name: str, results: list[Accuracy]) -> Table:

@@ -32,7 +32,7 @@ def inspect(
     """Operators, shapes, MACs, parameters and quantization of a model, and what is unsupported and why."""
     from .. import boards
     from ..errors import DataError, UnsupportedError
-    from ..package import read
+    from ..models import shown as read
     from ..profile import SELECT
     from ..stored_weights import stored_weights
     from ..summary import summarize
@@ -64,20 +64,17 @@ def inspect(
 
 
 def _encodings(model: str, stored: list[StoredWeights], core: str) -> Table:
-    from ..stored_weights import estimated_for
+    from ..columns import cells
+    from ..stored_weights import ENCODINGS, estimated_for, ways
 
-    shared = "flash: with tables; code is shared by all layers"
-    caption = f"instructions: estimated for the {estimated_for(core)}; {shared}"
+    shared = "flash: with tables; code is shared by all layers; for: the --weights that choose it"
+    found = cells(ENCODINGS, ways(stored))
     table = common.table(
-        model, ("layer", "left"), ("encoding", "name"), ("flash", "right"), ("code", "right"),
-        ("instructions", "right"), ("more RAM", "right"), ("--weights", "left"), caption=caption,
+        model, *((column.heading, column.side) for column in found.columns),
+        caption=f"instructions: estimated for the {estimated_for(core)}; {shared}",
     )  # fmt: skip
-    for layer in stored:
-        for i, way in enumerate(layer.ways):
-            table.add_row(
-                layer.name if i == 0 else "", way.encoding, f"{way.flash_bytes:,}", f"{way.code_bytes:,}",
-                f"{way.instructions_estimated:,}", f"{way.ram_bytes:,}", ", ".join(way.chosen),
-            )  # fmt: skip
+    for row in found.body:
+        table.add_row(*row)
     if not stored:
         table.add_row("no layer with int8 weights and activations")
     return table

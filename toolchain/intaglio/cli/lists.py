@@ -21,7 +21,7 @@ def boards() -> None:
     for name in data.names():
         board = data.load(name)
         memory = board.memory
-        flash, ram = (f"{memory.flash_bytes / 1024:,.0f}", f"{memory.ram_bytes / 1024:,.0f}") if memory else ("", "")
+        flash, ram = (f"{memory.total(kind) / 1024:,.0f}" if memory else "" for kind in ("flash", "ram"))
         table.add_row(name, board.title, board.target, flash, ram)
     common.console().print(table)
 

@@ -12,12 +12,7 @@ from . import common
 
 if TYPE_CHECKING:
     from ..graph import Array, Graph
-    from ..package import Say
-
-RANDOM_INPUTS = 4
-TOLERANCE = 1e-2
-"""Relative error beyond which a float32 model is wrong, not rounded: rounding gives about 1e-6. In a model that is
-quantized in part, a rounding may move an integer by one."""
+    from ..progress import Say
 
 
 def profile(
@@ -45,10 +40,10 @@ def profile(
 
     Exits with status 1 when a byte differs. Float32 outputs are compared by their relative error.
     """
-    from .. import arrays, diverge, files, package
+    from .. import arrays, diverge, files, models, prepare
+    from .. import profile as profiling
     from ..errors import DataError, RunError
     from ..graph import computes_in_float
-    from ..profile import profile as measure
 
     try:
         extra = shlex.split(qemu_args)
@@ -56,20 +51,20 @@ def profile(
         raise DataError("--qemu-args", f"cannot be split ({error})", "arguments as in a shell") from error
     blame = ""
     with common.steps() as say:
-        found = package.board_for(source, board)
+        found = prepare.board_for(source, board)
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
-        graph = package.reference(source, how, say, common.module_of(module, example))
-        ports = package.ports_of(source, graph)[0]
+        graph = models.reference(source, how, say, common.module_of(module, example))
+        ports = models.ports_of(source, graph)[0]
         batch = (
-            arrays.random_batch(ports, RANDOM_INPUTS)
+            arrays.random_batch(ports, profiling.RANDOM_INPUTS)
             if inputs is None
             else arrays.batch(arrays.load(inputs, ports), ports, str(inputs))
         )
-        with package.prepared(source, found, graph, say, calibrated=how is not None) as firmware:
+        with prepare.prepared(source, found, graph, say, calibrated=how is not None) as firmware:
             want = None if graph is None else _reference(graph, batch.arrays, say)
             say(f"running {len(batch)} inferences on {found.name}")
             exact = graph is None or not computes_in_float(graph)
-            report = measure(firmware, batch.arrays, want, exact=exact, timeout=timeout, qemu_args=extra)
+            report = profiling.profile(firmware, batch.arrays, want, exact=exact, timeout=timeout, qemu_args=extra)
             if graph is not None and want is not None and report.bit_exact is False:
                 say("looking for the layer that differs")
                 blame = diverge.explain(graph, found, batch.arrays, report.result.outputs, want)
@@ -82,9 +77,7 @@ def profile(
         files.write_file(json, common.json_text(report.to_dict()).encode(), keep)
     if report.result.console and qemu_args:
         common.console(stderr=True).print(report.result.console.rstrip())
-    if report.relative_error is not None and report.relative_error > TOLERANCE:
-        found_error = f"differs from the reference by {report.relative_error:.2g} of its largest output"
-        raise RunError(f"{report.model} on {report.board}", found_error, f"up to {TOLERANCE}")
+    report.require_close()
     if blame:
         raise RunError(f"{report.model} on {report.board}", f"is not byte-exact: {blame}")
 

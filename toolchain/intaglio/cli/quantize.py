@@ -60,22 +60,22 @@ def quantize(
 ) -> None:
     """Quantize a float model to int8 (weights per channel), or to int16 activations with int8 weights, and write it as
     a .tflite."""
-    from .. import files, package
+    from .. import compiled_folder, files, models
+    from ..budget import bits_within_bytes, bits_within_drop
     from ..emit.tflite import write
     from ..errors import DataError
     from ..graph import float_model
     from ..quantize.mixed import choices
     from ..quantize.post_training import post_training
-    from .budget import bits_within, require_alone
 
     if out is None and not report and json is None:
         raise DataError("-o", "is missing", "", "Name the .tflite to write, or ask for --report")
     compared: QuantizationReport | None = None
     with common.steps() as say:
-        graph = package.load(model, say=say, module=common.module_of(module, example))
+        graph = models.opened(model, say=say, module=common.module_of(module, example))
         if not float_model(graph):
             raise DataError(str(model), "is quantized already", "a float model")
-        arrays = package.calibration_data(graph, calibrate)
+        arrays = models.calibration_data(graph, calibrate)
 
         def made(bits: WeightBits) -> Graph:
             return post_training(
@@ -86,13 +86,17 @@ def quantize(
 
         chosen = common.weight_bits(weight_bits)
         if weight_bytes is not None or max_drop is not None or test is not None:
-            require_alone(weight_bits, activation_bits, weight_bytes, max_drop, test)
+            _require_alone(weight_bits, activation_bits, weight_bytes, max_drop, test)
             say("measuring what each layer loses with few bits")
             every = choices(graph, arrays, method, str(calibrate))
-            chosen = bits_within(every, weight_bytes, max_drop, test, graph, made, say)
+            if weight_bytes is not None:
+                chosen = bits_within_bytes(every, weight_bytes)
+            else:
+                assert max_drop is not None and test is not None
+                chosen = bits_within_drop(every, max_drop, test, graph, made, say)
         say("quantizing")
         found = made(chosen)
-        written = package.losslessly_reduced(found, borders=False) if lossless else found
+        written = compiled_folder.losslessly_reduced(found, borders=False) if lossless else found
         data = write(written) if out is not None else b""
         if report or json is not None:
             say("comparing floats and integers")
@@ -114,6 +118,25 @@ def quantize(
     if out is not None:
         console.print(f"{out}: {len(written.nodes)} operators, {len(data):,} bytes")
         common.tell_runtimes(written, out)
+
+
+def _require_alone(
+    weight_bits: list[str] | None, activation_bits: str, weight_bytes: int | None, max_drop: float | None,
+    test: Path | None,
+) -> None:  # fmt: skip
+    """Raises DataError for a budget beside options that it excludes, or without the data that it needs."""
+    from ..errors import DataError
+
+    option = "--weight-bytes" if weight_bytes is not None else "--max-drop"
+    if weight_bits:
+        raise DataError(option, "is given with --weight-bits", "", "It chooses the bits itself")
+    if activation_bits != "8":
+        raise DataError(option, "is given with --activation-bits 16", "8", "Weights of few bits need int8 activations")
+    if weight_bytes is not None and max_drop is not None:
+        raise DataError("--weight-bytes", "is given with --max-drop", "", "One budget at a time")
+    if (max_drop is None) != (test is None):
+        missing = "--test" if test is None else "--max-drop"
+        raise DataError(missing, "is missing", "", "--max-drop POINTS is judged on --test T.npz, inputs and labels y")
 
 
 def _compare(graph: Graph, quantized: Graph, arrays: dict[str, Array], equalized: bool) -> QuantizationReport:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from .. import accuracy, arrays, boards, interpret, package, runners
+from .. import accuracy, arrays, boards, interpret, models
 from ..boards import Board
 from ..compress.lossless import cost
 from ..errors import BuildError, FitError, ToolError, UnsupportedError
+from ..files import cache_folder
 from ..graph import Array, Graph, float_model
+from ..judge import Data as Samples
+from ..judge import float_outputs, judge
 from ..manifest import FILE, Manifest
 from ..pipeline import compile_graph, executable
 from .data import Data, classes
@@ -54,8 +56,8 @@ def measure(graph: Graph, test: Data | None, loss: Loss | None, show: Show, wher
     show(f"{where}, linking for {board.name}")
     flash, held, unbuilt = None, cost(graph)[1], ""
     try:
-        with package.prepared(None, board, executable(graph)) as firmware:
-            flash, held = firmware.sizes.flash_bytes, firmware.sizes.flash_weight_bytes
+        judged = judge(executable(graph), board, cache=_cache())
+        flash, held = judged.flash_bytes, judged.flash_weight_bytes
     except (ToolError, FitError, BuildError, UnsupportedError) as error:
         unbuilt = f"{error.where}: {error.found}".splitlines()[0].rstrip(":")
         with contextlib.suppress(UnsupportedError):
@@ -90,35 +92,25 @@ def _classified(graph: Graph, y: Array) -> bool:
 
 
 def _outputs(graph: Graph, test: Data, each: Callable[[int], None]) -> Array:
-    """The first output as real values, float32 [n, ...]."""
+    """The first output as real values, float32 [n, ...]: of PyTorch, of the C on this computer, or, where there is no
+    compiler, of the NumPy reference."""
     if float_model(graph):
-        from ..floats.run import keeps_batch, run_float
-        from ..floats.simplify import simplify
-
-        graph = simplify(graph)
-        size = accuracy.PORTION if keeps_batch(graph) else 1
-        found = []
-        for start in range(0, len(test), size):
-            found.append(run_float(graph, [x[start : start + size] for x in test.x])[0])
-            each(min(start + size, len(test)))
-        return np.concatenate(found).reshape(len(test), -1)
-    inputs, outputs = package.ports(graph)
-    batch = arrays.batch(dict(zip(graph.inputs, test.x, strict=True)), inputs, test.where)
-    return arrays.dequantize(_integers(graph, batch.arrays, each), outputs[0]).reshape(len(test), -1)
-
-
-def _integers(graph: Graph, inputs: Sequence[Array], each: Callable[[int], None]) -> Array:
-    """The first output's bytes: of the C on this computer, or of the NumPy reference where there is no compiler."""
-    found = []
+        return float_outputs(graph, test.x, each)
+    samples = Samples(test.where, dict(zip(graph.inputs, test.x, strict=True)))
+    inputs, outputs = models.ports(graph)
     try:
-        with package.prepared(None, boards.load("host"), graph) as firmware:
-            for start in range(0, len(inputs[0]), accuracy.PORTION):
-                portion = [x[start : start + accuracy.PORTION] for x in inputs]
-                found.append(runners.run(firmware, portion, timeout=TIMEOUT).outputs[0])
-                each(start + len(portion[0]))
+        found = judge(
+            graph, boards.load("host"), samples, timeout=TIMEOUT, cache=_cache(),
+            say=lambda text, done=0, total=None: each(int(done)),
+        ).outputs  # fmt: skip
+        assert found is not None
     except ToolError:
-        found = [interpret.run(graph, list(inputs))[0]]
-    return np.concatenate(found)
+        found = interpret.run(graph, arrays.batch(samples.inputs, inputs, test.where).arrays)[0]
+    return arrays.dequantize(found, outputs[0]).reshape(len(test), -1)
+
+
+def _cache() -> Path:
+    return cache_folder() / "judged"
 
 
 def _loss(loss: Loss, outputs: Array, y: Array) -> float:

@@ -6,14 +6,15 @@ It holds no path of this computer and no time but the day on which the run began
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ..boards import Board
+from ..columns import COMPUTED, FLASH, MACS, MEASURED, WEIGHTS, Cells, Column, cells, to_json
 from ..escape import for_html, for_markdown
-from ..stored_weights import StoredWeights, estimated_for
+from ..stored_weights import ENCODINGS, StoredWeights, estimated_for, ways
 from .measure import Measured
 from .picture import picture
 from .recipe import UNNAMED, Recipe
@@ -38,7 +39,7 @@ def report(
         board: what images were linked for.
         made: with what, and when: names to text.
     """
-    steps = [{"step": k, "do": do, **found.to_dict()} for k, (do, found) in enumerate(rows)]
+    steps = [to_json(STEPS, row) for row in enumerate(rows)]
     data = {
         "model": name, "board": board.name, "made": dict(made), "recipe": recipe.to_dict(), "steps": steps,
         "encodings": [asdict(layer) for layer in stored], "files": list(files),
@@ -55,22 +56,32 @@ def report(
     return {file: text.encode() for file, text in zip(REPORTS, texts, strict=True)}
 
 
-def cells(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The table: headings, and a row a step. What was not measured in any step has no column."""
-    headings = ["", "step", "accuracy", "loss", "flash", "weights in flash", "MACs", "weights", "zeros"]
-    body = []
-    for k, (do, m) in enumerate(rows):
-        right = "" if m.accuracy is None else f"{m.accuracy:.2%}"
-        loss = "" if m.loss is None else f"{m.loss:.4f}"
-        flash = "" if m.flash_bytes is None else f"{m.flash_bytes:,}"
-        sizes = [flash, *(f"{n:,}" for n in (m.weight_bytes, m.macs, m.weights))]
-        body.append([str(k), do, right, loss, *sizes, f"{m.zeros:.1%}"])
-    used = [c for c in range(len(headings)) if any(row[c] for row in body)]
-    return tuple(headings[c] for c in used), [tuple(row[c] for c in used) for row in body]
+def _measured(key: str) -> Callable[[Any, Any], Any]:
+    """A figure of a row, which is (number, (what was done, Measured))."""
+    return lambda row, _: getattr(row[1][1], key)
 
 
-ENCODINGS = "What each encoding takes"
-ENCODING_HEADINGS = ("layer", "encoding", "flash", "code, shared", "instructions (estimated)", "more RAM", "for")
+STEPS = (
+    Column("step", "", show=str, value=lambda row, _: row[0]),
+    Column("do", "step", show=str, side="name", value=lambda row, _: row[1][0]),
+    Column("accuracy", "accuracy", MEASURED, show="{:.2%}".format, optional=True, value=_measured("accuracy")),
+    Column("loss", "loss", MEASURED, show="{:.4f}".format, optional=True, value=_measured("loss")),
+    replace(FLASH, optional=True, value=_measured("flash_bytes")),
+    replace(WEIGHTS, key="weight_bytes", heading="weights in flash", value=_measured("weight_bytes")),
+    replace(MACS, value=_measured("macs")),
+    Column("weights", "weights", COMPUTED, value=_measured("weights")),
+    Column("zeros", "zeros", COMPUTED, show="{:.1%}".format, value=_measured("zeros")),
+    Column("unbuilt", "", table=False, value=_measured("unbuilt")),
+)
+"""Of each step. What was not measured in any has no column."""
+
+
+def table(rows: Sequence[Row]) -> Cells:
+    """The table: a row a step."""
+    return cells(STEPS, list(enumerate(rows)))
+
+
+ENCODINGS_TITLE = "What each encoding takes"
 ENCODINGS_NOTE = (
     "In bold: what the model has. All layers are chosen together, and the code of a kernel counts once, however many "
     "layers share it: so a layer may take an encoding that is not its own smallest, because another layer has paid for "
@@ -79,21 +90,6 @@ ENCODINGS_NOTE = (
 )
 FELL = 0.02
 """A loss of accuracy that is said to be large."""
-
-
-def encoding_cells(stored: Sequence[StoredWeights]) -> list[tuple[bool, tuple[str, ...]]]:
-    """A row for each way to store each layer's weights: whether the model has it, and what it takes."""
-    return [
-        (
-            way.encoding == layer.encoding,
-            (
-                layer.name if k == 0 else "", way.encoding, f"{way.flash_bytes:,}", f"{way.code_bytes:,}",
-                f"{way.instructions_estimated:,}", f"{way.ram_bytes:,}", ", ".join(way.chosen),
-            ),
-        )
-        for layer in stored
-        for k, way in enumerate(layer.ways)
-    ]  # fmt: skip
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -136,20 +132,21 @@ def _notes(rows: Sequence[Row], no_tflite: str, board: Board) -> list[str]:
 def _markdown(
     name: str, by: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights], key: str
 ) -> str:
-    headings, body = cells(rows)
-    lines = ["| " + " | ".join(headings) + " |", "|---:|---|" + "---:|" * (len(headings) - 2)]
-    lines += ["| " + " | ".join(row) + " |" for row in body]
-    table = "\n".join(lines)
     said = "\n\n".join(map(for_markdown, notes))
-    text = f"# {for_markdown(name)}, compressed\n\n{for_markdown(by)}\n\n{summary(rows)}\n\n{table}\n\n{said}\n"
+    parts = [f"# {for_markdown(name)}, compressed", for_markdown(by), summary(rows), table(rows).markdown(), said]
+    text = "\n\n".join(parts) + "\n"
     if not stored:
         return text
-    lines = ["| " + " | ".join(ENCODING_HEADINGS) + " |", "|---|---|---:|---:|---:|---:|---|"]
-    for has, (layer, encoding, *numbers) in encoding_cells(stored):
-        named = f"**{encoding}**" if has else encoding
-        lines.append("| " + " | ".join([for_markdown(layer), named, *numbers]) + " |")
-    table = "\n".join(lines)
-    return f"{text}\n## {ENCODINGS}\n\n{table}\n\n{key}\n"
+    listed, found = ways(stored), cells(ENCODINGS, ways(stored))
+    at = [column.key for column in found.columns]
+
+    def written(cell: str, row: int, column: int) -> str:
+        layer, way = listed[row]
+        if at[column] == "encoding" and way.encoding == layer.encoding:
+            return f"**{cell}**"
+        return for_markdown(cell) if at[column] == "name" else cell
+
+    return f"{text}\n## {ENCODINGS_TITLE}\n\n{found.markdown(written)}\n\n{key}\n"
 
 
 # ---- the page -----------------------------------------------------------------------------------------------------
@@ -188,9 +185,9 @@ p.note { color: var(--faint); font-size: 13px; }
 def _page(
     name: str, by: str, rows: Sequence[Row], notes: Sequence[str], stored: Sequence[StoredWeights], key: str
 ) -> str:
-    headings, body = cells(rows)
-    head = "".join(f"<th>{for_html(h)}</th>" for h in headings)
-    lines = "\n".join(f"<tr>{_row(headings, row)}</tr>" for row in body)
+    found = table(rows)
+    head = "".join(f"<th>{for_html(h)}</th>" for h in found.titles)
+    lines = "\n".join(f"<tr>{_row(found.titles, row)}</tr>" for row in found.body)
     title = for_html(f"{name}, compressed")
     said = "\n".join(f'<p class="note">{for_html(n)}</p>' for n in notes)
     return f"""<!doctype html>
@@ -229,13 +226,15 @@ def _encodings(stored: Sequence[StoredWeights], key: str) -> str:
     """The table of encodings, as HTML; nothing for a model without a choice."""
     if not stored:
         return ""
-    head = "".join(f"<th>{h}</th>" for h in ENCODING_HEADINGS)
+    found = cells(ENCODINGS, ways(stored))
+    head = "".join(f"<th>{h}</th>" for h in found.titles)
+    chosen = (way.encoding == layer.encoding for layer, way in ways(stored))
     lines = [
-        f"<tr{' class=chosen' if has else ''}>{_row(ENCODING_HEADINGS, row)}</tr>"
-        for has, row in encoding_cells(stored)
+        f"<tr{' class=chosen' if has else ''}>{_row(found.titles, row)}</tr>"
+        for has, row in zip(chosen, found.body, strict=True)
     ]
     body = "\n".join(lines)
-    return f"""<h2>{ENCODINGS}</h2>
+    return f"""<h2>{ENCODINGS_TITLE}</h2>
 <div><table class="encodings">
 <thead><tr>{head}</tr></thead>
 <tbody>

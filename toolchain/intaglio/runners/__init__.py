@@ -1,16 +1,32 @@
-"""Running firmware: a board's runner.kind names the module here that does it."""
+"""Running firmware: a board's [runner] table is a class of one of the modules here, which are found by looking."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Sequence
 
 from ..build import Firmware
+from ..errors import DataError
 from ..graph import Array
-from .base import Options, Runner, RunResult, checked_inputs
+from .base import Done, Figures, Options, Runner, RunResult, Session, checked_inputs
 
-__all__ = ["Options", "RunResult", "Runner", "run"]
+__all__ = ["Figures", "Options", "RunResult", "Runner", "Session", "open", "run"]
+
+
+def open(firmware: Firmware, *, timeout: float = 600.0, count: bool = False, qemu_args: Sequence[str] = ()) -> Session:
+    """Start a firmware on its board: `with runners.open(firmware) as session: outputs = session.run(inputs)`.
+
+    Args:
+        timeout: seconds for starting it, and for each `run` that does not say otherwise; then it is killed.
+        count: count instructions, in total and by layer, where the runner can (emulators).
+        qemu_args: further arguments for QEMU, for a plugin of your own. Paths among them must be absolute.
+
+    Raises ToolError when a program is missing, RunError when it does not start, DataError for `qemu_args` without QEMU.
+    """
+    runner = firmware.board.runner
+    assert isinstance(runner, Runner)
+    if qemu_args and not runner.takes_qemu_args:
+        raise DataError("QEMU arguments", f"board {firmware.board.name} does not run in QEMU", "none")
+    return runner.open(firmware, Options(timeout, count and "instructions" in runner.measures, tuple(qemu_args)))
 
 
 def run(
@@ -20,22 +36,18 @@ def run(
     timeout: float = 600.0,
     count: bool = False,
     qemu_args: Sequence[str] = (),
-    done: Callable[[int], None] | None = None,
+    done: Done | None = None,
 ) -> RunResult:
-    """Run a firmware on its board, once for each of n inputs.
+    """A session of one run: outputs and figures of one inference for each of n inputs.
 
     Args:
         inputs: one array an input of the model, [n, ...] and of its dtype; the batch axis of 1 may be there or not.
-        timeout: seconds for the whole run, then it is killed.
-        count: count instructions, in total and by layer, where the runner can (emulators).
-        qemu_args: further arguments for QEMU, for a plugin of your own. Paths among them must be absolute.
         done: told from time to time how many inferences are done.
+        timeout, count, qemu_args: see `open`.
 
-    State starts from reset and carries over from one input to the next.
-    Raises DataError for inputs that do not match the model, ToolError when a program is missing, and RunError when
-    the firmware crashes, hangs or writes too little.
+    Raises as `open` and Session.run do.
     """
-    kind = firmware.board.runner.kind
-    module = importlib.import_module(f"{__name__}.{kind.replace('-', '_')}")
-    options = Options(timeout, count, tuple(qemu_args), done)
-    return cast(Runner, module).run(firmware, checked_inputs(firmware.manifest, inputs), options)
+    checked = checked_inputs(firmware.manifest, inputs)
+    with open(firmware, timeout=timeout, count=count, qemu_args=qemu_args) as session:
+        outputs = session.run(checked, done=done)
+    return RunResult(outputs=outputs, **vars(session.figures()))  # with what was printed at the end

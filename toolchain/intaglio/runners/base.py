@@ -1,13 +1,15 @@
-"""What every runner takes and gives back."""
+"""What every runner is, takes and gives back."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
+from ..boards import RunnerTable
 from ..build import Firmware
 from ..errors import DataError
 from ..graph import DTYPES, Array
@@ -16,28 +18,24 @@ from ..manifest import Manifest, Port
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: see runners.run."""
+    """How to run: see runners.open."""
 
     timeout: float
     count: bool
-    qemu_args: tuple[str, ...]
-    done: Callable[[int], None] | None = None
-    """Told from time to time how many inferences are done."""
+    qemu_args: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class RunResult:
-    """Outputs and measurements; None for what the runner cannot measure."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Figures:
+    """What was measured; None for what the runner cannot measure."""
 
-    outputs: list[Array]
-    """One array an output of the model, [n, *shape]."""
     instructions: list[int] | None = None
     """Instructions of each inference, as QEMU executed them."""
     layers: dict[int, int] | None = None
     """Instructions by index of manifest.layers, for the inference number `layers_of`; a layer without code has none.
     What is missing to that inference's instructions is the call itself and the frame around the layers."""
     seconds: float | None = None
-    """Wall-clock time of the fastest inference; host only."""
+    """Wall-clock time of the fastest inference."""
     stack_bytes: int | None = None
     """Stack that <model>_run and everything below it uses, from the painted stack, for the first input."""
     arena_high_water: int | None = None
@@ -51,12 +49,54 @@ class RunResult:
         return min(1, len(self.instructions) - 1) if self.instructions else 0
 
 
-class Runner(Protocol):
-    """The one verb of a module of this folder."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunResult(Figures):
+    """Outputs and measurements."""
 
-    def run(self, firmware: Firmware, inputs: Sequence[Array], options: Options) -> RunResult:
-        """Run `firmware` on inputs that have been checked. Raises ToolError and RunError."""
+    outputs: list[Array]
+    """One array an output of the model, [n, *shape]."""
+
+
+Done = Callable[[int], None]
+"""Told from time to time how many inferences are done."""
+
+
+class Session(Protocol):
+    """A firmware that is ready for any number of inferences, until the block that opened it ends.
+
+    How it is reached is the runner's: a process of this computer, an emulator, a board on a serial line.
+    """
+
+    def run(self, inputs: Sequence[Array], *, timeout: float | None = None, done: Done | None = None) -> list[Array]:
+        """One inference for each of n inputs, [n, ...] -> one array an output, [n, *shape].
+
+        State starts from reset at each call and carries over from one input to the next. Raises DataError for inputs
+        that do not match the model, and RunError when the firmware crashes, hangs or answers something else.
+        """
         ...
+
+    def figures(self) -> Figures:
+        """What was measured of all inferences up to now; also after the end.
+
+        Raises RunError for a counter that lost some.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let the firmware end. Raises RunError when it ends badly."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class Runner(RunnerTable, abc.ABC):
+    """A way to run firmware: its [runner] table, and the verb. A class of it in a module of this folder adds one."""
+
+    @abc.abstractmethod
+    def open(self, firmware: Firmware, options: Options) -> Session:
+        """Start `firmware`, whose board has this table. Raises ToolError and RunError."""
 
 
 def checked_inputs(manifest: Manifest, inputs: Sequence[Array]) -> list[Array]:

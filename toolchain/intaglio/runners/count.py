@@ -1,4 +1,4 @@
-"""Counting instructions: the TCG plugin (runtime_c/port/qemu_count.c), its arguments and its figures."""
+"""Counting instructions: the TCG plugin (runtime_c/qemu/count.c), its arguments and its figures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 from .. import assets, files, tools
-from ..boards import QemuSystemRunner, QemuUserRunner
-from ..build import Firmware, symbols
-from ..errors import BuildError, OutputError, RunError, ToolError
+from ..build import Firmware
+from ..errors import BuildError, OutputError, RunError
+from ..firmware.elf import symbols
 from .lines import layer_of
 
 _API_CHANGED_IN = 9
@@ -24,7 +24,7 @@ def plugin(qemu: str = "qemu-system-arm", timeout: float = 120.0) -> Path:
     It is kept in $XDG_CACHE_HOME/intaglio or ~/.cache/intaglio. Raises ToolError without gcc or QEMU, BuildError
     when gcc refuses it, OutputError when the cache cannot be written.
     """
-    source = assets.root() / "runtime_c" / "port" / "qemu_count.c"
+    source = assets.root() / "runtime_c" / "qemu" / "count.c"
     version = 1 if tools.major_version(qemu, timeout) < _API_CHANGED_IN else 2
     flags = ["-std=c99", "-O2", "-shared", "-fPIC", f"-DITG_PLUGIN_VERSION={version}"]
     key = hashlib.sha256("\0".join([platform.machine(), *flags]).encode() + source.read_bytes()).hexdigest()[:16]
@@ -47,15 +47,8 @@ def plugin(qemu: str = "qemu-system-arm", timeout: float = 120.0) -> Path:
     return path
 
 
-def arguments(firmware: Firmware, out: Path, timeout: float = 120.0) -> list[str]:
-    """The arguments that make QEMU count `firmware`'s inferences into the file `out`. Raises as `plugin` does."""
-    runner = firmware.board.runner
-    if isinstance(runner, QemuUserRunner):
-        qemu = runner.program
-    elif isinstance(runner, QemuSystemRunner):
-        qemu = "qemu-system-arm"
-    else:
-        raise ToolError(f"board {firmware.board.name}", "is no emulator, so instructions cannot be counted")
+def arguments(firmware: Firmware, qemu: str, out: Path, timeout: float = 120.0) -> list[str]:
+    """The arguments that make `qemu` count `firmware`'s inferences into the file `out`. Raises as `plugin` does."""
     table = symbols(firmware.elf)
     run, size = table[f"{firmware.manifest.model}_run"]
     values = {

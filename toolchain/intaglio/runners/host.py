@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar, Literal
 
+from ..boards import Measure
 from ..build import Firmware
-from ..errors import DataError
-from ..graph import Array
-from . import files
-from .base import Options, RunResult
+from . import process
+from .base import Options, Runner, Session
 
 
-def run(firmware: Firmware, inputs: Sequence[Array], options: Options) -> RunResult:
-    """Run natively; instructions are not counted. Raises RunError, and DataError for QEMU arguments."""
-    if options.qemu_args:
-        raise DataError("QEMU arguments", f"board {firmware.board.name} does not run in QEMU", "none")
-    uncounted = Options(options.timeout, False, (), options.done)
-    return files.exchange(firmware, inputs, uncounted, lambda _: [firmware.elf])
+class HostRunner(Runner):
+    """Run as a program of this computer; instructions are not counted."""
+
+    systems: ClassVar = ("host",)
+    measures: ClassVar[frozenset[Measure]] = frozenset({"seconds", "arena", "stack"})
+    transport: ClassVar = "pipes.c"
+    kind: Literal["host"]
+
+    def open(self, firmware: Firmware, options: Options) -> Session:
+        """Start it."""
+        return process.session(firmware, options, lambda _: [firmware.elf])

@@ -1,31 +1,48 @@
-"""Firmware of a bare-metal board in qemu-system-arm; files, console and exit go through semihosting."""
+"""Firmware of a bare-metal board in qemu-system-arm; requests, console and exit go through semihosting."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from .. import tools
-from ..boards import QemuSystemRunner
+from ..boards import Measure
 from ..build import Firmware
-from ..graph import Array
-from . import files
-from .base import Options, RunResult
+from . import process
+from .base import Options, Runner, Session
 
 PROGRAM = "qemu-system-arm"
 
 
-def run(firmware: Firmware, inputs: Sequence[Array], options: Options) -> RunResult:
-    """Run in QEMU. Raises ToolError without QEMU, and RunError."""
-    runner = firmware.board.runner
-    assert isinstance(runner, QemuSystemRunner)
-    program = tools.find(PROGRAM)
-    cpu = ["-cpu", runner.cpu] if runner.cpu else []
+class QemuSystemRunner(Runner):
+    """Run in qemu-system-arm, with semihosting."""
 
-    def command(plugin: Sequence[str]) -> list[str | Path]:
-        return [
-            program, "-M", runner.machine, *cpu, "-display", "none", "-monitor", "none", "-serial", "none",
-            "-semihosting-config", "enable=on,target=native", *plugin, *options.qemu_args, "-kernel", firmware.elf,
-        ]  # fmt: skip
+    systems: ClassVar = ("bare-metal",)
+    measures: ClassVar[frozenset[Measure]] = frozenset({"instructions", "arena", "stack"})
+    transport: ClassVar = "semihosting.c"
+    takes_qemu_args: ClassVar = True
+    kind: Literal["qemu-system"]
+    machine: str = Field(min_length=1)
+    """QEMU's -M."""
+    cpu: str = ""
+    """QEMU's -cpu. Default: the machine's own."""
 
-    return files.exchange(firmware, inputs, options, command)
+    def programs(self) -> tuple[str, ...]:
+        """QEMU."""
+        return (PROGRAM,)
+
+    def open(self, firmware: Firmware, options: Options) -> Session:
+        """Start it. Raises ToolError without QEMU."""
+        program = tools.find(PROGRAM)
+        cpu = ["-cpu", self.cpu] if self.cpu else []
+
+        def command(plugin: Sequence[str]) -> list[str | Path]:
+            return [
+                program, "-M", self.machine, *cpu, "-display", "none", "-monitor", "none", "-serial", "none",
+                "-semihosting-config", "enable=on,target=native", *plugin, *options.qemu_args, "-kernel", firmware.elf,
+            ]  # fmt: skip
+
+        return process.session(firmware, options, command, PROGRAM)

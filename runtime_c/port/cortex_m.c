@@ -1,4 +1,5 @@
-/* Vector table, reset and fault handler of every Cortex-M: what the core has is known from the compiler's macros. */
+/* Vector table, reset, fault handler and painted stack of every Cortex-M: what the core has is known from the
+ * compiler's macros. */
 #include "itg_port.h"
 
 extern uint8_t itg_stack_limit[], itg_stack_top[]; /* from the linker script, as all of these */
@@ -116,4 +117,33 @@ void itg_report_fault(const uint32_t *frame)
 #endif
     itg_port_print("\n");
     itg_port_exit(70);
+}
+
+__attribute__((noinline)) uint32_t itg_port_stack_used(void (*body)(void), uint8_t pattern)
+{
+    /* Everything below this function's own frame is free, and nothing interrupts. `volatile` keeps the compiler from
+     * turning the loop into a call of memset, whose frame would lie where it paints. */
+    uint32_t sp;
+    __asm__ volatile("mov %0, sp" : "=r"(sp));
+    volatile uint8_t *const limit = itg_stack_limit;
+    const uint32_t room = sp - (uint32_t)(uintptr_t)itg_stack_limit;
+    for (uint32_t i = 0; i < room; i++) {
+        limit[i] = pattern;
+    }
+    body();
+    uint32_t untouched = 0;
+    while (untouched < room && limit[untouched] == pattern) {
+        untouched++;
+    }
+    if (untouched == 0) {
+        /* Where nothing is below RAM that would fault (some emulated boards), this is how an overflow shows. */
+        itg_port_print("itg: stack overflow\n");
+        itg_port_exit(71);
+    }
+    return room - untouched;
+}
+
+uint64_t itg_port_clock_ns(void)
+{
+    return 0;
 }
