@@ -177,7 +177,7 @@ def take_board(given: tuple[str, bytes]) -> None:
 
 
 def mutant_recipe(rng: np.random.Generator) -> bytes:
-    recipes = sorted((assets.PACKAGE / "compress" / "recipes").glob("*.toml"))
+    recipes = sorted((assets.PACKAGE / "recipes").glob("*.toml"))
     return _changed(rng, pick(rng, recipes).read_text()).encode("utf-8", "replace")
 
 

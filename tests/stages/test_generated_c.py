@@ -12,6 +12,7 @@ import pytest
 from test_random_graphs import random_graph
 
 from intaglio import assets, build, pipeline, targets
+from intaglio.emit.kernels import written
 from intaglio.errors import ToolError
 from intaglio.graph import Graph, Node, Quant, Tensor
 from intaglio.ops.max_pool2d import MaxPool2D
@@ -28,8 +29,8 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     graph = replace(random_graph(np.random.default_rng(3), states=1), name="random")
     write(pipeline.compile_graph(graph, "host"), folder)
-    for path in KERNELS.iterdir():
-        shutil.copy(path, folder / "kernels" / path.name)
+    every = written({path.name: path.read_text() for path in KERNELS.iterdir()})
+    write({f"kernels/{name}": text.encode() for name, text in every.items()}, folder)
     return folder
 
 

@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "kernels": {"assets", "codecs", "ops", "sources", "targets"},
     "plan": {"ops"},
     "select": {"kernels", "ops", "plan", "targets"},
-    "emit": {"assets", "escape", "lower", "manifest", "ops"},
+    "emit": {"assets", "escape", "extras", "lower", "manifest", "ops"},
     # Boards: what builds, runs and measures.
     # Boards know runners by looking in their folder, so that a runner may know what firmware is.
     "regions": {"targets"},

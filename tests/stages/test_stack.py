@@ -43,19 +43,27 @@ def test_no_bound_is_known(frames, calls, kind):
     assert stack.deepest(graph(frames, calls, kind), "run") is None
 
 
+def test_a_weak_function_is_found_by_its_name():
+    frames = {"run": 16, "kernels/a.c:kernel": 32, "kernels/b.c:help": 64, "kernels/b.c:other": 8}
+    calls = "run>kernel kernels/a.c:kernel>other kernels/b.c:other>kernels/b.c:help"
+    assert stack.deepest(graph(frames, calls), "run") == 16 + 32 + 8 + 64
+
+
 SOURCE = """
 extern int use(int *p);
-__attribute__((noinline)) static int wide(int n) { int room[200]; return n ? use(room) : 1; }
+__attribute__((noinline)) LINKAGE int wide(int n) { int room[200]; return n ? use(room) : 1; }
 int run(int n);
 int run(int n) { return wide(n) + 1; }
 """
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "arm-none-eabi-gcc", "aarch64-linux-gnu-gcc"])
-def test_a_frame_that_is_never_written_counts(tmp_path, compiler):
+@pytest.mark.parametrize("linkage", ["static", "__attribute__((weak))"])
+def test_a_frame_that_is_never_written_counts(tmp_path, compiler, linkage):
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     (tmp_path / "a.c").write_text(SOURCE)
-    subprocess.run([compiler, "-std=c99", "-O2", stack.FLAG, "-c", "a.c", "-o", "b.o"], cwd=tmp_path, check=True)
+    command = [compiler, "-std=c99", "-O2", f"-DLINKAGE={linkage}", stack.FLAG, "-c", "a.c", "-o", "b.o"]
+    subprocess.run(command, cwd=tmp_path, check=True)
     found = stack.deepest([(tmp_path / f"b{stack.SUFFIX}").read_text()], "run")
     assert found is not None and 800 < found < 900

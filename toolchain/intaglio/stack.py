@@ -30,6 +30,14 @@ def deepest(graphs: Iterable[str], root: str) -> int | None:
                 frames[title] = None if kind == "dynamic" else int(size)
         for source, target in _EDGE.findall(text):
             calls.setdefault(source, set()).add(target)
+    # GCC calls a weak function FILE:NAME where it is defined, as it does a static one, and NAME where it is called.
+    weak: dict[str, set[str]] = {}
+    for title in frames:
+        weak.setdefault(title.rpartition(":")[2], set()).add(title)
+    calls = {
+        source: {found for t in targets for found in ({t} if t in frames else weak.get(t, {t}))}
+        for source, targets in calls.items()
+    }
     if root not in frames:
         return None
     sums: dict[str, int] = {}

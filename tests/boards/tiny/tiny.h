@@ -4,15 +4,18 @@
 
 #include <stdint.h>
 
-#define ITG_TINY_ARENA_BYTES 24
-#define ITG_TINY_INPUT_BYTES 16
-#define ITG_TINY_OUTPUT_BYTES 12
+#define TINY_ARENA_BYTES 24
+#define TINY_INPUT_BYTES 16
+#define TINY_OUTPUT_BYTES 12
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-extern uint8_t tiny_arena[ITG_TINY_ARENA_BYTES];
+extern union tiny_arena {
+    uint8_t bytes[TINY_ARENA_BYTES];
+    int32_t words[TINY_ARENA_BYTES / 4];
+} tiny_arena;
 
 void tiny_reset(void);
 void tiny_run(const int8_t *in, int8_t *out, int32_t *sums);

@@ -20,5 +20,5 @@ def glue(manifest: Manifest) -> str:
     reset = f"{manifest.model}_reset()" if manifest.state_bytes else "((void)0)"
     lines.append(f"#define ITG_APP_RESET() {reset}")
     if manifest.arena_bytes:
-        lines.append(f"#define ITG_APP_ARENA {manifest.model}_arena")
+        lines.append(f"#define ITG_APP_ARENA {manifest.model}_arena.bytes")
     return "\n".join(lines) + "\n"

@@ -15,8 +15,8 @@ def fuse_padding(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         before = graph.producer(node.inputs[0]) if node.inputs else None
-        border = before.op.border if before is not None and _rounds_nothing(before, graph) else None
-        if before is not None and border is not None:
+        border = None if before is None else before.op.border
+        if before is not None and border is not None and _rounds_nothing(before, graph):
             op = node.op.padded(*border, need(graph.ins(before)[0]))
             node = node if op is None else replace(node, op=op, inputs=(before.inputs[0], *node.inputs[1:]))
         nodes.append(node)

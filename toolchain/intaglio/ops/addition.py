@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import Array, Tensor
 from .activation import activation_range
-from .base import Call, Ins, Outs, arr, need
+from .base import Call, Ends, Given, Ins, Outs, arr, need
 from .elementwise import Arithmetic
 from .fixed import clamp_to, quantize_multiplier, requantize
 from .float32 import float_bounds, is_float, rounded
@@ -48,9 +48,7 @@ class Addition(Arithmetic):
         y = requantize(left + self.sign * right, *fy) + out.zero_point
         return [clamp_to(y, *activation_range(self.activation, out), out.dtype)]
 
-    def bounds(
-        self, lows: Sequence[Array | None], highs: Sequence[Array | None], ins: Ins, outs: Outs
-    ) -> tuple[list[Array], list[Array]] | None:
+    def bounds(self, lows: Given, highs: Given, ins: Ins, outs: Outs) -> Ends | None:
         if any(x is None for x in lows):
             return None
         a, b = (lows[1], highs[1]) if self.sign > 0 else (highs[1], lows[1])

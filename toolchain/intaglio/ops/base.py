@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 Ins = Sequence[Tensor | None]
 Outs = Sequence[Tensor]
 Types = list[tuple[tuple[int, ...], DTypeName]]
+Given = Sequence[Array | None]
+"""The values of inputs: None where one is absent, or not known."""
+Ends = tuple[list[Array], list[Array]]
+"""The least values of each output, and the greatest."""
 Picks = Literal["", "some", "all"]
 State = Literal["", "reads", "assigns"]
 
@@ -363,9 +367,7 @@ class Op:
         """Whether the channels of its outputs, of `rank` dimensions, are channels of its inputs as they are."""
         return False
 
-    def bounds(
-        self, lows: Sequence[Array | None], highs: Sequence[Array | None], ins: Ins, outs: Outs
-    ) -> tuple[list[Array], list[Array]] | None:
+    def bounds(self, lows: Given, highs: Given, ins: Ins, outs: Outs) -> Ends | None:
         """The least and the greatest int8 value of each element of each output, for inputs that lie between `lows` and
         `highs` (None: of another dtype, or absent); None where nothing is known."""
         if not self.increasing or any(x is None for x in lows):

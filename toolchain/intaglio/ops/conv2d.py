@@ -181,7 +181,8 @@ class Conv2D(Weighted):
 
     def adds_alike(self, values: Array, ins: Ins) -> Array:
         w = need(ins[1])
-        return alike_everywhere(values, (w.shape[1], w.shape[2]), self, need(ins[0]).zero_point)
+        zero, kernel = need(ins[0]).zero_point, (w.shape[1], w.shape[2])
+        return alike_everywhere(patches(values, kernel, self.stride, self.dilation, self.pads, zero))
 
     def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
         """A group stays or goes as a whole: kernels want groups of one size."""

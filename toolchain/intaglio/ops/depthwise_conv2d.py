@@ -172,7 +172,8 @@ class DepthwiseConv2D(Weighted):
 
     def adds_alike(self, values: Array, ins: Ins) -> Array:
         w = need(ins[1])
-        return alike_everywhere(values, (w.shape[1], w.shape[2]), self, need(ins[0]).zero_point)
+        zero, kernel = need(ins[0]).zero_point, (w.shape[1], w.shape[2])
+        return alike_everywhere(patches(values, kernel, self.stride, self.dilation, self.pads, zero))
 
     def _mixed(self, weights: Array, in_c: int) -> Array | None:
         # The filters of a single channel: a convolution in all but the order of its weights.

@@ -15,7 +15,9 @@ from .base import (
     Buf,
     Call,
     Const,
+    Ends,
     FieldValue,
+    Given,
     Ins,
     Num,
     Op,
@@ -144,9 +146,7 @@ class Unary(Op):
     def links(self, ins: Ins, outs: Outs) -> list[Link] | None:
         return [each(outs[0])]
 
-    def bounds(
-        self, lows: Sequence[Array | None], highs: Sequence[Array | None], ins: Ins, outs: Outs
-    ) -> tuple[list[Array], list[Array]] | None:
+    def bounds(self, lows: Given, highs: Given, ins: Ins, outs: Outs) -> Ends | None:
         """The extremes of the function over each element's range."""
         table = self.values(np.arange(-128, 128, dtype=np.int64), need(ins[0]), outs[0]).astype(np.int8)
         low, high = np.empty((256, 256), np.int8), np.empty((256, 256), np.int8)

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from ..graph import Array, Graph, Node
-from .base import Ins, Op, Outs, need
+from .base import Ends, Given, Ins, Op, Outs, need
 from .links import channels
 from .weighted import WeightedLayer, output_of
 
@@ -57,9 +57,7 @@ class Weighted(Op):
         """The bias of each output, [..., out_c]; its leading dimensions broadcast."""
         return bias
 
-    def bounds(
-        self, lows: Sequence[Array | None], highs: Sequence[Array | None], ins: Ins, outs: Outs
-    ) -> tuple[list[Array], list[Array]] | None:
+    def bounds(self, lows: Given, highs: Given, ins: Ins, outs: Outs) -> Ends | None:
         weights, zero, (out, *_) = need(ins[1]), need(ins[0]).zero_point, outs
         if weights.dtype != "int8" or weights.data is None:
             return None

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import INT_RANGE, Array, Tensor
 from .activation import activation_range, torch_activation
-from .base import Call, Ins, Outs, Refuse, arr, need
+from .base import Call, Ends, Given, Ins, Outs, Refuse, arr, need
 from .elementwise import Arithmetic
 from .fixed import accumulator_problem, clamp_to, float32_ratio, quantize_multiplier, requantize
 from .float32 import float_bounds, is_float, rounded
@@ -45,9 +45,7 @@ class Mul(Arithmetic):
         x, y = (arr(v).astype(np.int64) for v in xs)
         return [self._products(x, y, a, b, out, _factor(a, b, out))]
 
-    def bounds(
-        self, lows: Sequence[Array | None], highs: Sequence[Array | None], ins: Ins, outs: Outs
-    ) -> tuple[list[Array], list[Array]] | None:
+    def bounds(self, lows: Given, highs: Given, ins: Ins, outs: Outs) -> Ends | None:
         if any(x is None for x in lows):
             return None
         # A product is linear in each factor, so it is lowest and highest in corners, and what follows increases.

@@ -85,7 +85,12 @@ class WeightedLayer:
         multiplier, shift = self.multiplier, self.shift
         if self.x.dtype == "int16":
             multiplier, shift = fifteen_bits(multiplier, shift)
-        return Const("multiplier", multiplier), Const("shift", shift)
+        each = "each output channel" if len(multiplier) > 1 else "all output channels"
+        factor = "multiplier * 2^(shift - 31)" if self.x.dtype == "int8" else "multiplier / 2^shift"
+        return (
+            Const("multiplier", multiplier, f"multiplier of {each}: a sum times {factor} is in steps of the output"),
+            Const("shift", shift, f"shift of {each}, beside the multiplier"),
+        )
 
     def params(self, ctype: str) -> Struct:
         """The struct of an integer kernel of this stem."""

@@ -103,9 +103,8 @@ def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads, fi
     return np.asarray(windows.transpose(0, 1, 2, 4, 5, 3))
 
 
-def alike_everywhere(values: Array, kernel: Pair, op: Any, fill: float) -> Array:
-    """bool [c]: whether all windows of a convolution see the same of a channel of `values` [n][h][w][c]."""
-    windows = patches(values, kernel, op.stride, op.dilation, op.pads, fill)
+def alike_everywhere(windows: Array) -> Array:
+    """bool [c]: whether all windows [n][h][w][kh][kw][c] see the same of a channel."""
     return np.asarray((windows == windows[:, :1, :1]).all(axis=(0, 1, 2, 3, 4)))
 
 
