@@ -13,7 +13,7 @@ from test_cli import call, fails, need_gcc, need_m4, ok
 from test_encoded_weights import conv2d, with_weights
 
 import intaglio
-from intaglio import boards, interpret, package, profile
+from intaglio import boards, interpret, prepare, profile
 from intaglio.emit import tflite as writer
 from intaglio.graph import Graph, Node, Quant
 from intaglio.kernels.encodings import names
@@ -90,7 +90,7 @@ def test_on_cores(core, tmp_path):
     found = {}
     for weights in ("dense", "size", "speed"):
         intaglio.compile("net.tflite", "host", weights, build=False, weights=weights)
-        with package.prepared(tmp_path / weights, boards.load(core), intaglio.load(weights)) as firmware:
+        with prepare.prepared(tmp_path / weights, boards.load(core), intaglio.load(weights)) as firmware:
             found[weights] = profile.profile(firmware, [x], expected)
             assert firmware.manifest.weights == weights
         assert found[weights].bit_exact

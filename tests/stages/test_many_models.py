@@ -16,7 +16,7 @@ import pytest
 import tiny_models
 from elftools.elf.elffile import ELFFile
 
-from intaglio import assets, boards, interpret, package, pipeline
+from intaglio import assets, boards, compiled_folder, interpret, models, pipeline
 from intaglio.build import WARNINGS, symbols
 from intaglio.emit import tflite
 from intaglio.emit.kernels import content_hash, written
@@ -73,7 +73,7 @@ def small() -> list[Graph]:
 def written_to(folder: Path, graph: Graph, board: str = "host") -> Path:
     """The model's own folder in `folder`."""
     out = folder / graph.name
-    for name, body in package.emit(graph, boards.load(board)).items():
+    for name, body in compiled_folder.contents(graph, boards.load(board)).items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(body)
     return out
@@ -449,7 +449,7 @@ def test_every_file_says_what_it_is_and_every_header_serves_cpp():
     from intaglio import version
 
     for graph in small():
-        for name, body in package.emit(graph, boards.load("host")).items():
+        for name, body in compiled_folder.contents(graph, boards.load("host")).items():
             text = body.decode("utf-8", "replace")
             if not name.endswith((".c", ".h")):
                 continue
@@ -570,7 +570,7 @@ def test_the_example(tmp_path):
     for name, part in (("train", x[:40]), ("test", x[40:])):
         np.savez(data / f"{name}.npz", x=part)
     answers = made(tmp_path, "run")
-    graphs = [package.load(tmp_path / "host" / name) for name in ("quick", "fine")]
+    graphs = [models.opened(tmp_path / "host" / name) for name in ("quick", "fine")]
     assert answers == meant(graphs, x[40:])
     if all(shutil.which(program) for program in ("arm-none-eabi-gcc", "qemu-system-arm")):
         for g in graphs:
