@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny_models
 
-from intaglio import boards, build, interpret, package, profile, runners
+from intaglio import boards, build, interpret, prepare, profile, runners
 from intaglio.errors import RunError
 from intaglio.firmware import record
 from intaglio.ops.max_pool2d import MaxPool2D
@@ -57,7 +57,7 @@ def test_inputs_and_outputs_larger_than_a_pipe(name: str) -> None:
     b = tiny_models.Build("wide", tiny_models.Tensor("x", (1, 300, 300, 4), "int8", tiny_models.Q))
     graph = b.graph(b.add(MaxPool2D((1, 2), (1, 2)), "x"))
     x = np.random.default_rng(0).integers(-128, 128, (3, 1, 300, 300, 4), np.int8)
-    with package.prepared(None, board, graph) as firmware:
+    with prepare.prepared(None, board, graph) as firmware:
         assert firmware.manifest.output_bytes > 1 << 16
         outputs = runners.run(firmware, [x]).outputs
     assert outputs[0].tobytes() == interpret.run(graph, [x])[0].tobytes()
