@@ -1,6 +1,7 @@
 """Weights of 4 and 2 bits: NumPy = host C under the sanitizers = TFLM, which has 4 bits in three operators."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -223,5 +224,5 @@ def test_packed_weights_that_are_also_an_output(bits, weights, monkeypatch):
     graph = Graph("case", (node,), {t.name: t for t in (x, w, y)}, ("x",), ("y", "w"))
     rows = inputs_for(graph, rng, random=1)
     compiled = pipeline.compile_graph
-    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, board: compiled(graph, board, weights=weights))
+    monkeypatch.setattr(pipeline, "compile_graph", partial(compiled, weights=weights))
     compare("host C", [graph], [rows], [numpy_reference(graph, rows)], host_c([graph], [rows]), 0)
