@@ -1,12 +1,13 @@
 # Everything sets itself up first: see scripts/setup.sh.
 PYTHON = .venv/bin/python
 
-.PHONY: help setup demo test bench prove soak lint clean
+.PHONY: help setup demo test docs bench prove soak lint clean
 
 help:
 	@echo "make setup   apt packages and .venv (the others do this by themselves)"
 	@echo "make demo    train, quantize, compile, run on four emulated boards, compare, measure"
 	@echo "make test    lint, types, all tests"
+	@echo "make docs    the pages of docs/ as a site, in build/site"
 	@echo "make bench   regenerate benchmarks/results"
 	@echo "make prove   Frama-C proves that kernels that changed have no undefined behaviour"
 	@echo "make soak    the long tests"
@@ -24,6 +25,10 @@ test: setup
 
 lint: setup
 	@scripts/test.sh lint
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@echo "docs: build/site/index.html"
 
 soak: setup
 	@$(PYTHON) -m pytest -n 2 -m soak

@@ -1,4 +1,4 @@
-"""Columns of reports: one entry adds a figure to every form of a report, and the JSON is what DESIGN.md says."""
+"""Columns of reports: one entry adds a figure to every form of a report, and the JSON is what docs/formats.md says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from intaglio.recipes.measure import Measured
 from intaglio.runners import RunResult
 from intaglio.stored_weights import StoredWeights, Way
 
-DESIGN = (Path(__file__).resolve().parents[2] / "DESIGN.md").read_text()
+FORMATS = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text()
 
 
 def report(cycles: int | None = None) -> Report:
@@ -36,9 +36,9 @@ def printed(made: Report, width: int = 120) -> str:
     return out.getvalue()
 
 
-def test_the_json_has_the_keys_of_the_design():
-    sentence = DESIGN[DESIGN.index('`profile --json` writes `{"model"') :]
-    documented = re.findall(r'"(\w+)"', sentence[: sentence.index("}`")])
+def test_the_json_has_the_keys_of_the_page():
+    example = FORMATS[FORMATS.index("`intaglio profile --json F` writes") :]
+    documented = re.findall(r'"(\w+)":', example[: example.index("```\n\n")])
     found = report().to_dict()
     keys = []
     for key, value in found.items():

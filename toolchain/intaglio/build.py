@@ -139,7 +139,7 @@ def built(firmware: Firmware) -> Built:
 
 
 def existing(folder: Path, manifest: Manifest, board: Board) -> Firmware | None:
-    """The firmware that lies in a folder, if it is what building it now would give; None if it has to be built."""
+    """The firmware of a folder, if building it now would give the same; None if it has to be built."""
     known, elf = manifest.firmware, (folder / FIRMWARE).resolve()
     if known is None or not manifest.unchanged(folder, FIRMWARE) or known.made_by != made_by(manifest, board):
         return None

@@ -27,7 +27,7 @@ DTYPES: dict[str, np.dtype[Any]] = {n: np.dtype(n) for n in ("float32", *INT_RAN
 PACKED_BITS = (4, 2)
 Array = np.ndarray[Any, np.dtype[Any]]
 Preference = Literal["dense", "size", "balanced", "speed"]
-"""What storing weights is to be good for: see select/weights.py."""
+"""By what the encoding of weights is chosen: see select/weights.py."""
 Stage = Literal["float", "quantized", "selected", "planned"]
 
 
@@ -68,8 +68,8 @@ class Place:
 class Tensor:
     """A named array. `data` makes it a constant, unless `state` is set: then `data` is what a reset puts there.
 
-    `encoding` says how flash holds constant int8 weights: a module of lower/encodings; empty: as they are, packed where
-    `quant` has fewer than 8 bits.
+    `encoding` says how flash holds constant int8 weights: the name of a module of kernels/encodings. Empty: as they
+    are, packed where `quant` has fewer than 8 bits.
     """
 
     name: str
@@ -244,8 +244,8 @@ def constant(name: str, data: Array, quant: Quant | None = None) -> Tensor:
 
 
 def as_array(value: Any) -> Array:
-    """What is an array, or a PyTorch tensor, as a NumPy array. bfloat16 and 8-bit floats, which NumPy lacks, become
-    float32, which holds all of their values."""
+    """A NumPy array from an array or a PyTorch tensor. bfloat16 and 8-bit floats, which NumPy lacks, become float32,
+    which holds all of their values."""
     if not hasattr(value, "detach"):
         return np.asarray(value)
     held = value.detach().cpu()

@@ -245,7 +245,7 @@ def _contents(
 
 
 def _kept(place: Path, board: Board) -> Judged | None:
-    """A result of before; None where there is none, or what lies there is none."""
+    """An earlier result; None where there is none that can be read."""
     try:
         with np.load(io.BytesIO(place.read_bytes()), allow_pickle=False) as stored:
             figures = json.loads(str(stored["figures"]))
@@ -256,7 +256,7 @@ def _kept(place: Path, board: Board) -> Judged | None:
 
 
 def _keep(place: Path, found: Judged) -> None:
-    """Keep a result. A cache that cannot be written is none; the oldest make room."""
+    """Keep a result; the oldest make room. A cache that cannot be written is left alone."""
     stored = {} if found.outputs is None else {"outputs": found.outputs}
     out = io.BytesIO()
     figures = json.dumps({name: getattr(found, name) for name in _FIGURES})

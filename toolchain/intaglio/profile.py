@@ -105,7 +105,7 @@ class Report:
     """The run that the figures come from."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `intaglio profile --json`: the schema in DESIGN.md; `relative_error` for float32 alone."""
+        """The JSON of `intaglio profile --json`: the schema in docs/formats.md; `relative_error` for float32 alone."""
         return {
             "model": self.model,
             "board": self.board,

@@ -4,8 +4,8 @@ A layer's rows are run through as one, so that a gap may reach over the ends of 
 an end mark, and rows of zeros cost nothing of their own. The zeros after the last nonzero are one more gap.
 
 A gap becomes a symbol: its upper bits; its `low_bits` lowest bits, nearly even in any sparse layer, follow the code as
-they are, which keeps the alphabet and its table small. What is left of a gap after `filler` << `low_bits` zeros is
-coded anew after the symbol `filler`, which has no low bits and no value.
+they are, which keeps the alphabet and its table small. A gap beyond `filler` << `low_bits` zeros is coded as the symbol
+`filler`, which has no low bits and no value, and the rest anew.
 
 Where few weights are zero, it is shorter to call zero a value like any other: then all gaps are 0 and take no bits in
 any code, and nothing changes for the decoder.
@@ -175,8 +175,8 @@ def tokens(gaps: Array, values: Array, code: GapCode) -> Iterator[tuple[Kind, in
 def write_bits(fields: list[tuple[int, int]], ahead: int) -> Array:
     """(value, width in bits) of each field -> uint16 [halfwords], the first field in the highest bits.
 
-    `ahead` is the number of bits after the last time that the decoder makes sure of a full window: it has then read a
-    halfword more than the bits before need, which is all that has to be there.
+    `ahead`: how many bits follow the last place where the decoder makes sure of a full window. There it has read one
+    halfword more than the bits before need, and that is all that has to be there.
     """
     table = np.array(fields, np.int64).reshape(-1, 2)
     value, width = table[:, 0], table[:, 1]

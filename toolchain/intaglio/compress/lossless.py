@@ -20,9 +20,9 @@ def lossless(graph: Graph, borders: bool = True) -> Graph:
 
     Args:
         graph: a quantized graph. Layers in float or with other integers than int8 stay as they are.
-        borders: whether a convolution's bias may depend on where the output lies. TFLite cannot say that: without, the
-            constant channels that would need it stay, as they do before weights of 4 and 2 bits, for
-            which there is no such kernel.
+        borders: whether a convolution's bias may depend on where the output lies. TFLite has no such bias: without it,
+            constant channels that would need it stay. They also stay before weights of 4 and 2 bits, which have no such
+            kernel.
 
     Returns: a graph with the same inputs, outputs and state; the very graph where there is nothing to reduce.
     Raises: UnsupportedError for what cannot be executed.
@@ -47,7 +47,8 @@ def _better(a: tuple[int, int], b: tuple[int, int]) -> bool:
 
 
 def _reduced(graph: Graph, borders: bool) -> Graph:
-    """One round. Where constants would grow, the bias that grows most does without, and so on until they do not."""
+    """One round. If constants would grow, the bias that grows most is left as it was, again and again until they do
+    not."""
     strict: set[str] = set()
     while True:
         reduced, growth = shrink(graph, needed(graph, borders, strict))

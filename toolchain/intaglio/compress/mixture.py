@@ -1,9 +1,9 @@
 """Parameter sharing, soft: weights gather around a few values because a mixture of Gaussians is their prior (Nowlan and
 Hinton, "Simplifying neural networks by soft weight-sharing", 1992; Ullrich et al., ICLR 2017).
 
-The loss grows by the negative logarithm of the density of the weights. Components are where the weights are: at each
-step they take a round of expectation maximization, while the gradient draws the weights to them. One component stays
-at zero with a share of the weights that is given beforehand: those that it wins are pruned.
+The loss grows by the negative logarithm of the density of the weights. Components follow the weights by a round of
+expectation maximization at each step, while the gradient draws the weights to them. One component stays at zero with a
+share of the weights that is given beforehand: those that it wins are pruned.
 
     mix(module, 16, zeros=0.5)
     fit(module, data, settings, penalty=mixture_prior())

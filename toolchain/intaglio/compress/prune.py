@@ -41,14 +41,14 @@ class Mask(nn.Module):  # type: ignore[misc]
 def prune(
     module: GraphModule, sparsity: Sparsity, *, scope: Scope = "layer", block: tuple[int, int] = SINGLE
 ) -> dict[str, float]:
-    """Mask the weights of least magnitude, those of an earlier mask first: call it again for more. None comes back.
+    """Mask the weights of least magnitude. Those that are masked already stay so, and count: call it again for more.
 
     Args:
         module: of `to_module` or `quantization_aware`; changed in place.
         sparsity: the part of the weights that becomes zero, at least 0 and below 1.
-        scope: `layer` for that part of each layer; for that part of all of them together, `global` takes the least
-            magnitudes wherever they are, `lamp` the least scores of layer-adaptive magnitude (Lee et al., ICLR 2021),
-            which do not depend on the scale of a layer and empty none: with batch norms folded, scales say little.
+        scope: `layer` takes that part of each layer. `global` takes that part of all weights together, the least
+            magnitudes first. `lamp` does so by scores of layer-adaptive magnitude (Lee et al., ICLR 2021), which empty
+            no layer and do not depend on a layer's scale: with batch norms folded, scales say little.
         block: (output channels, weights in a row) that are zero together, judged by their mean magnitude; those at the
             end of a row or column that does not divide are smaller.
 
@@ -254,7 +254,8 @@ def _narrowed(w: Weights, mask: Any) -> Any:
 
 
 def _lamp(magnitudes: Any) -> Any:
-    """Each square, as a part of the sum of those that are not less. In float64: sums of small parts of many weights."""
+    """Each square as a part of the sum of all squares that are not less. In float64, for many small numbers are
+    added."""
     order = magnitudes.flatten().argsort(stable=True, descending=True)
     squares = magnitudes.flatten()[order].double().square()
     scores = torch.zeros_like(squares)

@@ -196,7 +196,8 @@ def _order(family: Family, scores: Array, round_to: int) -> list[int]:
 
 
 def _nearest(family: Family, ratio: float, round_to: int) -> int:
-    """How many groups go at `ratio`, such that what is left is the nearest multiple; the larger of two as near."""
+    """How many groups go at `ratio`, so that the nearest multiple of channels is left; the larger one of two equally
+    near."""
     count, step = len(family.groups), family.step(round_to)
     if ratio == 0:
         return 0

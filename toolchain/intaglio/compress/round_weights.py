@@ -35,7 +35,7 @@ SWEEPS = 6
 NEAR = (-2, -1, 0, 1, 2)
 """Steps from the best one that a weight can move to where they take fewer bits; and to 0."""
 RARE = 8.0
-"""Bits of a value that no other weight has, above those of a value that one has: it stands in a table too."""
+"""Extra bits of a value that no other weight has: it takes an entry of a table as well."""
 FEW = 2048
 """Fewer weights than this are packed rather than coded: tables would outweigh what codes save."""
 DAMPING = 0.01
@@ -53,7 +53,7 @@ def round_weights(graph: Graph, inputs: Sequence[Array], price: float, layers: C
     Args:
         graph: quantized, with int8 activations; all its scales but those of weights and biases stay.
         inputs: one array a graph input, [n, *shape without the batch], in its dtype; a hundred say enough.
-        price: of a bit: the squared error of the outputs that it may cost, as a part of their squares (before a
+        price: the squared error of the outputs that saving a bit may cost, as a part of their squares (before a
             softmax). 1e-8 hardly shows, 1e-5 ruins most models.
         layers: names of layers, or patterns with * and ?; others stay as they are.
 

@@ -1,9 +1,8 @@
 """Parameter sharing, hard: the weights of a layer take few values, found by k-means (Han et al., ICLR 2016).
 
 A codebook is a torch parametrization: training goes on with its entries as the parameters, so that the gradients of all
-weights that share an entry are summed. The entries lie on the int8 grid on which the device will have them: the module,
-its Graph and the integers agree, and a tensor of k values is a tensor of at most k integers. They say so to the Graph
-with a mark (`Quant`), which quantization keeps.
+weights that share an entry are summed. The entries lie on the device's int8 grid, so the module, its Graph and the
+integers agree: k values become at most k integers. A mark (`Quant`) tells the Graph so, and quantization keeps it.
 """
 
 from __future__ import annotations

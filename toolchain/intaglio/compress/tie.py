@@ -45,8 +45,8 @@ def tie(graph: Graph, layers: Collection[str]) -> Graph:
 
 
 def tied_as_given(graph: Graph) -> Graph:
-    """A float graph in which layers with the same weights, bit for bit, read one constant: exporters and the passes
-    behind them write what a network uses twice two times, and training would part them.
+    """A float graph in which layers with the same weights, bit for bit, read one constant: exporters, and the passes
+    behind them, write two constants for what a network uses twice, and training would make them differ.
 
     Constants of one value, such as biases of zeros, stay: they say nothing.
     """

@@ -37,5 +37,5 @@ def simplify(graph: Graph) -> Graph:
 
 
 def _passed(before: Graph, after: Graph) -> Graph:
-    """What a pass has made of a graph; where it has left every part alone, what has been verified need not be again."""
+    """The graph after a pass, verified. One that a pass has left alone was verified before."""
     return before if same_parts(before, after) else verify(after, "float")

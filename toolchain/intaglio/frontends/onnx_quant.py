@@ -75,11 +75,10 @@ def mark(b: Builder, name: str, v: Value, quant: Quant) -> Value:
 
 
 def merge_copies(b: Builder, inputs: Collection[str], outputs: Collection[str]) -> dict[str, str]:
-    """Mark each tensor that is read on one grid alone, in the place of the copies that `mark` made of it.
-
-    An input of the graph is also marked where it is read as it is too: in int8 it is given on that grid, where rounding
-    changes nothing. `outputs` are the tensors that leave the graph. Returns: copy -> tensor. A copy is left where its
-    tensor is marked otherwise, or is read in another way too.
+    """Mark each tensor that all readers take on one grid, and drop the copies that `mark` made of it. A graph input is
+    marked even where a reader takes it as it is: an int8 input lies on its grid already, so rounding changes nothing.
+    `outputs` are the tensors that leave the graph. Returns: copy -> tensor. A copy is left where its tensor is marked
+    otherwise, or is read in another way too.
     """
     live = set(outputs)
     readers: dict[str, list[Node]] = {}

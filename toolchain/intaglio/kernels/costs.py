@@ -1,8 +1,9 @@
 """What a kernel for weights costs: bytes of code, and an estimate of its instructions.
 
 targets/CORE/weights.json has both for each kernel, measured (benchmarks/encoded_weights.py writes it); a core without
-one is taken for a Cortex-M4. A kernel that is not in it brings its own (Kernel.costs). The estimate adds up what a
-kernel does, each thing as many times as it does it: on what it was fitted to, it is within 5 % for most layers.
+one is taken for a Cortex-M4. A kernel that is not in it brings its own (Kernel.costs). The estimate counts how often a
+kernel does each kind of work, and adds up what that takes. Of the layers that it was fitted to, it is within 5 % for
+most.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ def cost(call: Call, weights: Array, each: Mapping[str, float]) -> Cost:
 
 
 def work(call: Call, weights: Array) -> dict[str, float]:
-    """How often a kernel does what takes time, by the names in weights.json.
+    """How often a kernel does each kind of work, by its name in weights.json.
 
     row: an output channel; tap: a place of a filter, for all its channels; weight, nonzero: once for each, in
     FULLY_CONNECTED for each row of the input; stream: 16 bits of codes; table: bytes of tables; entry: 4 bytes of a
     decoder's scratch; mask: bits of a bitmap up to the last nonzero of each byte. position; output; run: neighbouring
-    products in a loop of their own; product; border: products at the borders of the input. Of filters taken as a list
-    of nonzeros instead: listed, their products at windows that are summed together (WINDOWS), single, at others, and
-    segment, a row of a kernel at the border.
+    products in a loop of their own; product; border: products at the borders of the input. For filters that are taken
+    as a list of nonzeros: listed, products at windows that are summed together (WINDOWS); single, products at other
+    windows; segment, a row of the filter at the border.
     """
     p = {key: int(v) for a in call.args if isinstance(a, Struct) for key, v in a.fields if isinstance(v, int)}
     rows, columns = weights.shape

@@ -1,7 +1,7 @@
 """Kernels that decode weights while they compute: STEM_ENCODING.c for each operator and encoding that has one.
 
-One class serves them all, for they differ in the arrays alone that an encoding gives (kernels/encodings). So an
-encoding is a module and its C files.
+One class serves them all: they differ only in the arrays that an encoding gives (kernels/encodings). So an encoding is
+a module and its C files.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Encoded(Kernel):
 
 
 def _layer(node: Node, graph: Graph) -> WeightedLayer | None:
-    """Packed weights are unpacked faster than a row is kept: FULLY_CONNECTED uses them on the spot, whatever its
-    rows."""
+    """The facts of a layer with weights. FULLY_CONNECTED unpacks packed weights on the spot, even for several rows:
+    that is faster than keeping a row."""
     layer = node.op.layer
     if layer is None:
         return None
@@ -69,8 +69,8 @@ def _layer(node: Node, graph: Graph) -> WeightedLayer | None:
 
 def _nonzeros(layer: WeightedLayer, rows: Array) -> tuple[Arg, Arg]:
     """The scratch for a list of a row's nonzeros, 4 bytes each and 2 for each tap and the end, and how many nonzeros
-    they are at most; see conv2d_nonzeros.h. None and -1 where no row is worth a list: with many nonzeros it takes less
-    time as it is."""
+    they are at most; see conv2d_nonzeros.h. None and -1 where no row is worth a list: one with many nonzeros is faster
+    as it is."""
     counts = np.count_nonzero(rows, axis=1)
     worth = counts[counts <= rows.shape[1] * LISTED]
     if not worth.size or layer.span is None or layer.span > INT_RANGE["int16"][1]:

@@ -1,4 +1,4 @@
-"""A graph as an exported file holds it: what the runtimes that are to run it lack is written as what they have."""
+"""A graph as an exported file holds it: operators that its runtimes lack are written as operators that they have."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .explicit_silu import explicit_silu
 
 
 def portable(graph: Graph, runtimes: Collection[Runtime] = RUNTIMES) -> tuple[Graph, tuple[str, ...]]:
-    """The graph with every node as each of `runtimes` computes it, byte for byte in integers, and what was written
-    otherwise than it is and why, one sentence a node. (Each operator says it itself: `Op.portable`.)
+    """The graph rewritten so that each of `runtimes` computes it, in integers byte for byte; and a sentence for each
+    node that was rewritten, which says why. (Each operator says it itself: `Op.portable`.)
 
     Raises: UnsupportedError naming every node for which there is no such form, and the runtime.
     """

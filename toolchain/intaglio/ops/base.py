@@ -51,8 +51,8 @@ class Buf:
 class Const:
     """A constant array that lowering made (multipliers, tables). Emitted as `static const`, named MODEL_NODE_SUFFIX.
 
-    `weights` says that it stands for a constant of the model, and counts as such in what is measured. `align`: bytes
-    of which the address is a multiple; 0 for what every array has (emit/c.py).
+    `weights`: it holds weights or a bias of the model, and reports count it as such. `align`: the address is a multiple
+    of so many bytes; 0 for the alignment of every array (emit/text.py).
     """
 
     suffix: str
@@ -76,11 +76,10 @@ class Num:
 
 @dataclass(frozen=True)
 class Scratch:
-    """A pointer to `nbytes` of the arena that are the call's own, with any content at first; 4-byte aligned where they
-    are 4 bytes or more.
+    """A pointer to `nbytes` of the arena for this call alone. They hold anything at first; 4 bytes or more are 4-byte
+    aligned.
 
-    The kernel must write the last of them, for the arena is to be no larger than what is touched. Planning fills in
-    `offset`.
+    The kernel must write the last of them: the arena is no larger than what is touched. Planning fills in `offset`.
     """
 
     nbytes: int
@@ -126,8 +125,8 @@ class Call:
         function: the C name.
         args: pointers, numbers, a struct of parameters.
         folder: of runtime_c/kernels, where the file is.
-        overlaps: the inputs on which the output may lie. It describes the order of the kernel's loops, so that it is
-            said here and not by the operator.
+        overlaps: the inputs on which the output may lie. It follows from the order of the kernel's loops, so the kernel
+            says it and not the operator.
     """
 
     kernel: str
@@ -168,7 +167,7 @@ class TfliteOp:
 UNIT_INT16 = Quant((1 / 32768,), (0,))
 """An int16 output within -1..1, as TFLite fixes it."""
 NARROWEST = 2.0**-8
-"""An input of a curve in absolute fixed point ranges over so much at least: so narrow a curve is a line."""
+"""The narrowest range of an input whose fixed point is absolute: over less, every curve is a line."""
 
 
 class Refuse(Exception):
@@ -202,7 +201,7 @@ class Op:
     # ---- what passes ask of every operator: where nothing is said, they leave it alone ----------------------------
 
     supported: ClassVar[bool] = True
-    """It has a meaning here."""
+    """Whether intaglio can compute it. What cannot be read is a placeholder (unsupported.py)."""
     state: ClassVar[State] = ""
     """What it does with the variable among its inputs."""
     requantizes: ClassVar[bool] = False
@@ -210,10 +209,11 @@ class Op:
     pointwise: ClassVar[bool] = False
     """An element of the output follows from one element of each input, which broadcast."""
     picks: ClassVar[Picks] = ""
-    """Every number of an output is a number of an input: it moves or compares them. With `all`, every number of every
-    input is in the output as well. (PAD adds its border.)"""
+    """`some`: every number of an output is a number of an input (MAXIMUM, MAX_POOL_2D, SPLIT). `all`: the output has
+    every number of every input as well (RESHAPE, TRANSPOSE; PAD adds its border)."""
     parameters: ClassVar[tuple[int, ...]] = ()
-    """Inputs that are no values but constants, quantized by what they mean to it: weights, bias, a norm's scale."""
+    """Inputs that are parameters: weights, bias, a norm's scale. They are constants, and quantized by rules of their
+    own."""
     weighted: ClassVar[bool] = False
     """A layer with weights (input 1) and a bias of one number an output channel (input 2): see layer.py."""
     out_axis: ClassVar[int] = 0
@@ -231,15 +231,15 @@ class Op:
     is_clamp: ClassVar[bool] = False
     """It does nothing but clamp."""
     homogeneous: ClassVar[bool] = False
-    """f(s * x) = s * f(x) for s > 0, for each channel by itself where the last dimension stays, and where its own
-    activation has that property. A layer with weights: in each input channel and in each output channel."""
+    """f(s * x) = s * f(x) for s > 0, with an s of its own for each channel where the last dimension stays, as far as
+    its fused activation allows. Of a layer with weights it holds for each input channel and for each output channel."""
     narrowest_input: ClassVar[float] = 0.0
-    """The range of its quantized input is at least this: its fixed-point input is absolute."""
+    """The least range of its quantized input, where its fixed point is absolute."""
     rounding_advice: ClassVar[str] = ""
     """What to do where rounding its result costs accuracy, if there is more to it than a narrower range."""
     finest: ClassVar[Mapping[DTypeName, float]] = {"int8": 2.0**-16, "int16": 2.0**-12}
-    """The range of its output is at least so much of its `reach`, by dtype: a finer scale leaves 32 bits in
-    requantization, and no result is known to that precision anyway. In 16 bits there are fewer bits to spare."""
+    """The least range of its output, as a part of its `reach`, by dtype. A finer scale would leave 32 bits in
+    requantization, and no result is that precise. In 16 bits there are fewer bits to spare."""
 
     @property
     def layer(self) -> Weighted | None:
@@ -277,7 +277,7 @@ class Op:
 
     @property
     def increasing(self) -> bool:
-        """Whether every result increases, or stays, in every number of every input, in integers too."""
+        """Whether a larger number in any input never makes a result smaller, in integers too."""
         return bool(self.picks)
 
     @property
@@ -292,7 +292,7 @@ class Op:
 
     @property
     def commutes_with_clamp(self) -> bool:
-        """Whether a clamp of its result may become one of its one input."""
+        """Whether clamping its one input gives the same as clamping its result."""
         return bool(self.picks) and len(self.input_names) == 1 and not self.repeats
 
     @property
@@ -335,8 +335,9 @@ class Op:
         raise NotImplementedError
 
     def portable(self, node: Node, graph: Graph, runtimes: Collection[Runtime]) -> Form | None:
-        """The node as other nodes, for a file that all of `runtimes` run with the bytes of `reference` (floats: but for
-        rounding); None where they compute it so as it is. Raises Refuse, naming the runtime, where there is no form."""
+        """Other nodes in place of this one, which all of `runtimes` compute with the bytes of `reference` (floats: but
+        for rounding). None where they compute the node itself so. Raises Refuse, naming the runtime, where there is no
+        form."""
         return None
 
     def forward(self, *xs: Any) -> Any:
@@ -375,7 +376,7 @@ class Op:
         return self.reference(lows, ins, outs), self.reference(highs, ins, outs)
 
     def reach(self, widths: Sequence[float], ins: Ins) -> float:
-        """About the largest magnitude that its arithmetic has. `widths` are the ranges of its values, without
+        """About the largest magnitude in its arithmetic. `widths` are the ranges of its values, without
         `parameters`."""
         return max(widths)
 
@@ -407,7 +408,8 @@ class Op:
         return None
 
     def bare(self) -> tuple[Op, Pads, float] | None:
-        """Where it pads its input itself: the same without, its padding, and the number that it stands for."""
+        """Where it pads its input itself: the operator without padding, the padding, and the number that it pads
+        with."""
         return None
 
 

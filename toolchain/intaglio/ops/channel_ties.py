@@ -106,8 +106,9 @@ class ChannelTies:
             numbers = up
 
     def put(self, t: Tensor, numbers: Array) -> None:
-        """Take over an activation's numbers, [shape]. A tensor loses indices along one axis, so that a box is left:
-        where numbers change along several, those across are tied. It is the last one, unless that ties all."""
+        """Take over an activation's numbers, [shape]. A tensor loses indices along one axis only, so that a box is
+        left. Where numbers change along several axes, the last one is taken, unless that would tie everything; numbers
+        across it are tied."""
         if not t.shape:
             self.keep(numbers)
             self.flows[t.name] = -1, np.zeros(0, np.int64)

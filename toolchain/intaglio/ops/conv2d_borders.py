@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .tflite_node import TfliteNode
 
 MAX_CLASSES = 256
-"""Of rows, and of columns: the kernel names them by uint8."""
+"""Classes of rows, and of columns: the kernel has them as uint8."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Conv2DBorders(Conv2D):
 
 
 def by_place(plain: Op, total: Array) -> tuple[Conv2DBorders, Array]:
-    """A CONV_2D and its bias for the bias that each output is to have, [out_h][out_w][out_c]."""
+    """A CONV_2D, and the bias of each output [out_h][out_w][out_c] -> the operator, and its table of biases."""
     rows, first_rows = _alike(total)
     columns, first_columns = _alike(total.swapaxes(0, 1))
     return Conv2DBorders(**vars(plain), rows=tuple(rows), columns=tuple(columns)), total[first_rows][:, first_columns]

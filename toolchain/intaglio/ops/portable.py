@@ -1,8 +1,6 @@
-"""How a node is written for the runtimes that are to run an exported file, where they lack its operator or round it
-otherwise: as other operators, all of which they compute with the same bytes.
-
-What is said of a runtime was found by running it: TFLM as the `tflite-micro` wheel has it, LiteRT by its reference
-kernels. benchmarks/results/export.md has the proof.
+"""How a node is written to a file for other runtimes, where they lack its operator or round it differently: as
+operators that they compute with the same bytes. What is said of a runtime here was found by running it: TFLM as the
+`tflite-micro` wheel has it, LiteRT by its reference kernels. benchmarks/results/export.md has the proof.
 """
 
 from __future__ import annotations
@@ -91,7 +89,7 @@ class Parts:
 
 
 def lacking(reasons: dict[Runtime, str], runtimes: Collection[Runtime]) -> str:
-    """What is said of those of the runtimes that there is a reason for; an empty string where there is none."""
+    """The reasons of those of `runtimes` that have one, as one text; an empty string where none has."""
     return "; ".join(f"{NAMES[r]} {reasons[r]}" for r in RUNTIMES if r in runtimes and reasons.get(r))
 
 

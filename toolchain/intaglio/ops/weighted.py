@@ -38,7 +38,7 @@ def channel_multipliers(x: Tensor, weights: Tensor, out: Tensor, channels: int) 
 
 @dataclass(frozen=True, eq=False)
 class WeightedLayer:
-    """What a layer with weights computes, for the kernels that can: the facts of which each makes its call.
+    """What a layer with weights computes: the facts from which every kernel makes its call.
 
     Attributes:
         stem: of its kernels: `conv2d` for conv2d.c, conv2d_huffman.c, ...
@@ -47,8 +47,8 @@ class WeightedLayer:
         sizes: fields that open the params struct of all kernels of the stem.
         multiplier, shift: int32 and int8 of each output channel, or one for all; empty in floats.
         stepped: kernels take one multiplier for all channels as well, and are told by `multiplier_step`.
-        row: weights of an output channel, where kernels that decode them need room for it; 0 where they are used as
-            they are decoded.
+        row: the weights of an output channel, for which a decoding kernel needs room; 0 where it uses each as it is
+            decoded.
         span: elements of x from the first to the last that the window of a channel meets; None where none lies
             wholly inside.
         taps: places of a filter, for all its channels.

@@ -75,7 +75,7 @@ def tflite_padding(pads: Pads, hw: Pair, kernel: Pair, stride: Pair, dilation: P
 
 
 def position_lag(x: Tensor, out: Tensor, stride: Pair, dilation: Pair, pads: Pads) -> int:
-    """For kernels that make one position of `out` [n][h][w][c] after another: by how many bytes it must begin before x,
+    """For kernels that make one position of `out` [n][h][w][c] after another: how many bytes before x `out` must begin,
     so that no position overwrites what it or a later one reads.
 
     Halving a 48x48x8 input by a window of 2x2 needs none: what is written is always behind what is read.

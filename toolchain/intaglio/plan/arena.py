@@ -2,8 +2,8 @@
 
 This is dynamic storage allocation, NP-hard. Several greedy orders are tried (each group at the lowest offset that is
 free during its life), then orders close to the best; the search stops at the lower bound, the most bytes alive at any
-one node, which is met on most networks. Deterministic: no random numbers, no clock. What it may cost has a bound, so
-that a file with many nodes is planned in seconds: the more there is to look at, the fewer orders are tried.
+one node, which is met on most networks. Deterministic: no random numbers, no clock. The work is bounded: the more
+groups there are, the fewer orders are tried, so that a file with many nodes is planned in seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .storage import Group, Part
 Offsets = dict[tuple[str, ...], int]
 SEARCH_STEPS = 400
 WORK = 2_000_000
-"""Pairs of groups looked at in one plan, about: a few seconds."""
+"""About how many pairs of groups one plan looks at, which takes a few seconds."""
 
 
 def lower_bound(groups: Sequence[Group]) -> int:

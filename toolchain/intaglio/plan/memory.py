@@ -18,15 +18,15 @@ def plan(graph: Graph, lagging: Collection[int] | None = None) -> Graph:
     """Graph -> Graph with each tensor's `place`, each scratch's offset, `arena_bytes` and `peak`.
 
     Planned with overlaps in part where they lower the most bytes alive at one node, and without; the smaller arena is
-    taken. `lagging`: the nodes with such an overlap (numbers of `lags`), where that is not to be found out.
+    taken. `lagging`: the numbers of the nodes that overlap in part; without it they are searched for.
     """
     ways = ((), overlapping(graph)) if lagging is None else (lagging,)
     return min((_planned(graph, way) for way in dict.fromkeys(map(frozenset, ways))), key=lambda g: g.arena_bytes or 0)
 
 
 def overlapping(graph: Graph) -> frozenset[int]:
-    """The nodes whose output is to overlap their input in part: at the node at which most bytes are alive, as long as
-    that helps."""
+    """The nodes whose output is to overlap their input in part. They are chosen one at a time, at the node where most
+    bytes are alive, as long as that lowers the most."""
     could = set(lags(graph)) if len(graph.nodes) <= MANY_NODES else set()
     chosen: frozenset[int] = frozenset()
     most = _fullness(graph, chosen)

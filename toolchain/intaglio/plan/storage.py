@@ -14,7 +14,7 @@ from ..graph import DTYPES, Graph, Node, Place, fresh
 from ..ops.base import Overlap, Scratch
 
 WORD = 4
-"""Bytes. A word-sized load of int8 data is what fast kernels do: buffers of as many bytes or more start on a word."""
+"""Bytes. Fast kernels load int8 data a word at a time, so buffers of at least so many bytes start on a word."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ class _Sharing:
 def groups(graph: Graph, lagging: Collection[int] = ()) -> tuple[list[Group], Graph]:
     """The groups of every tensor that is not a constant, and the graph without the calls that sharing made idle.
 
-    An output takes the very bytes of an input wherever its kernel allows that. Overlaps in part, and those that make a
-    group live longer than it needs to, are for the nodes of which the numbers are in `lagging` (see `lags`).
+    An output lies exactly on an input wherever its kernel allows that. Overlaps in part, and overlaps that make a group
+    live longer, happen only at the nodes numbered in `lagging` (see `lags`).
     """
     return _shared(graph, lagging)[:2]
 

@@ -1,7 +1,7 @@
 """Bias correction: quantized weights shift the mean of a layer's result; its bias takes the shift back.
 
 Nagel et al., ICCV 2019, section 4.2, in its empirical form: the shift is measured on calibration data, layer after
-layer, with what the layers before it, corrected already, really give.
+layer. Each layer gets the results of the layers before it, which are corrected already.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .side_by_side import Layer, adjusted
 
 
 def correct_bias(graph: Graph, quantized: Graph, arrays: Sequence[Array]) -> Graph:
-    """`graph` with biases for which the mean of every channel of `quantized` is that of the floats.
+    """`graph` with corrected biases: once it is quantized, every channel has the mean that it has in floats.
 
     Args: see side_by_side.adjusted.
     Returns: the float graph, each quantized layer with weights having a bias of its own, to be quantized with the same

@@ -32,9 +32,9 @@ class Pair:
 
 
 def equalize(graph: Graph) -> Graph:
-    """A float graph with the same outputs, in whose pairs of layers channel i of the first layer's weights spans as
-    much as the second layer's weights for its input channel i, as far as powers of two allow. Layers in integers stay
-    as they are."""
+    """A float graph with the same outputs. In each pair of layers, the weights of output channel i of the first and of
+    input channel i of the second span as much as each other, as far as powers of two allow. Layers in integers stay as
+    they are."""
     graph = simplify(graph)
     pairs = pairs_of(graph)
     nodes, tensors = list(graph.nodes), dict(graph.tensors)

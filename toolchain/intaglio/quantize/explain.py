@@ -24,7 +24,8 @@ WORST = 3
 CLIPPED = 1e-3
 """Share of saturated values from which on clipping is suspected."""
 UNEVEN = 16.0
-"""Where the median channel has at most a part of this of the tensor's range, half of them have four bits or fewer."""
+"""Where the median channel has at most this part of the tensor's range, half of the channels have four bits or
+fewer."""
 FINE = 60.0
 """dB. A layer that leaves the outputs with this much is not worth naming."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})

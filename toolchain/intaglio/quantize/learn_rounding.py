@@ -1,9 +1,9 @@
 """Learned rounding: which way each weight is rounded is chosen for the layer's result, not for the weight.
 
 The error of a layer's sums is a quadratic form of its weights, with the second moments of its inputs (Nagel et al.,
-ICML 2020, equation 13). Where they relax the choice and follow a gradient, this walks: one weight after the other moves
-to the step that is best with all others as they are, until none moves (coordinate descent, as in Behdin et al., 2023,
-and Nair and Suggala, 2024). The error never grows, nothing is random, and nothing has to be tuned.
+ICML 2020, equation 13). That paper relaxes the choice and follows a gradient. Here one weight after the other moves to
+its best step while all others stay, until none moves (coordinate descent, as in Behdin et al., 2023, and Nair and
+Suggala, 2024). The error never grows, nothing is random, and nothing has to be tuned.
 """
 
 from __future__ import annotations

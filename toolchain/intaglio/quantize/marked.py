@@ -1,4 +1,4 @@
-"""A float Graph that says of its tensors how they are quantized -> a quantized Graph: for models that come quantized.
+"""A float Graph whose tensors are marked with their quantization -> a quantized Graph. For models that come quantized.
 
 A float32 tensor is marked by its `quant`: its values are on that grid (QDQ models of ONNX). A copy that is marked (a
 RESHAPE to the same shape) rounds for its own readers alone. The integers of constants are recovered exactly; what lies
@@ -67,7 +67,7 @@ def is_copy(node: Node, tensors: Mapping[str, Tensor]) -> bool:
 def _mixed(graph: Graph) -> set[str]:
     """Tensors that are rounded for some of their readers, while others read them as they are or on another grid.
 
-    int8 holds one of these only; a tensor that was merely moved is on its source's grid, which is the one.
+    int8 can hold one of these only. (A tensor that was merely moved lies on the grid of its source: it is not mixed.)
     """
     grids = {n: t.quant for n, t in graph.tensors.items() if not t.is_const}
     for node in graph.nodes:
@@ -107,9 +107,9 @@ def _spread(graph: Graph) -> dict[str, Quant]:
 
 
 def _clamped_alike(name: str, quant: Quant, readers: list[Node], known: Mapping[str, Quant], graph: Graph) -> bool:
-    """Whether all readers of a tensor give the same when it is on the grid of `quant` as when it is not.
+    """Whether rounding a tensor to the grid of `quant` changes nothing that its readers give.
 
-    An input of the graph is given on a grid: those that keep it, of all its readers, must agree.
+    A graph input lies on one grid: those of its readers that keep its numbers must agree on it.
     """
     if name in graph.inputs and any(n.op.picks == "all" for n in readers):
         return all(known.get(n.outputs[0], quant) == quant for n in readers if n.op.picks == "all")

@@ -24,9 +24,9 @@ from .scales import Ranges
 from .simulate import real_values
 
 SAMPLES = 128
-"""For the losses: a run of the float graph over them for each layer and each number of bits."""
+"""Samples that losses are measured on: the float graph runs over them once for each layer and number of bits."""
 MOST_POINTS = 4096
-"""Combinations that are kept from layer to layer: of those nearly as large as each other, the best."""
+"""Combinations that are kept from layer to layer: the best of those of nearly one size."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Sensitivity:
     weight_bytes: int
     """In flash, packed."""
     loss: float
-    """Squared error of the outputs when the weights of this layer alone have so few bits, of the squared outputs."""
+    """When this layer's weights alone have so few bits: the squared error of the outputs, as a part of their
+    squares."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def quantize(
         ranges: from `calibrate` on the same graph.
         keep_float: names of layers, or patterns, that stay in float32, QUANTIZE and DEQUANTIZE around them.
         weight_bits: 8, 4 or 2 for the weights of all layers; or by the name of a layer, or a pattern, the later ones
-            winning and the others having 8. Layers that stay in float32 do, whatever it says of them.
+            winning and the others having 8. Layers that stay in float32 ignore it.
         activation_bits: of activations; beside 16, weights have 8.
 
     Returns: a Graph verified as "quantized" whose every node passes its `check`; inputs and outputs are int8 or int16,
@@ -92,7 +92,8 @@ def _integers(
 
 
 def with_constants(node: Node, graph: Graph, tensors: dict[str, Tensor], bits: int = 8) -> Node:
-    """The node with the constants that are quantized by what they mean to it, not as activations are."""
+    """The node with its parameters in integers: weights, biases and their like, which are not quantized as activations
+    are."""
     if node.op.weighted:
         return with_weights(node, graph, tensors, bits)
     names = [node.inputs[0]]

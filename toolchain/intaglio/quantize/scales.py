@@ -24,7 +24,7 @@ def values_of(node: Node) -> tuple[str, ...]:
 
 
 def fixed_quants(graph: Graph, bits: ActivationBits) -> dict[str, Quant]:
-    """Of the tensors whose quantization the specification fixes."""
+    """The quantization of the tensors for which the specification fixes it."""
     dtype = INTEGERS[bits]
     return {n.outputs[0]: n.op.output_quants[dtype] for n in graph.nodes if dtype in n.op.output_quants}
 

@@ -1,6 +1,6 @@
 """Runs a float graph and its quantization together over calibration data, a layer at a time, and adjusts each layer.
 
-What a layer is adjusted with is what the layers before it, adjusted already, really give (Nagel et al., ICML 2020,
+Each layer is adjusted on the results of the layers before it, which are adjusted already (Nagel et al., ICML 2020,
 section 3.3).
 """
 
@@ -19,7 +19,7 @@ from .calibrate import BATCH
 from .simulate import real_values, snapped
 
 SAMPLES = 256
-"""More are not looked at: what is measured is known well enough, and a layer's results on all samples are in memory."""
+"""The most samples that are used. More would measure no better, and a layer's results on all of them are in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ Values = dict[str, list[Any]]
 
 
 def adjusted(graph: Graph, quantized: Graph, arrays: Sequence[Array], adjust: Sequence[Adjust]) -> Graph:
-    """`graph` with weights and biases that, quantized with the same ranges, are what `adjust` made of each layer.
+    """`graph` with the weights and biases that `adjust` made of each layer, to be quantized with the same ranges.
 
     Args:
         graph: a simplified float graph.
@@ -127,7 +127,7 @@ def _advance(layer: Layer, mate: Node, node: Node, quantized: Graph, floats: Val
 
 
 def _step(node: Node, graph: Graph, values: Values, snap: Graph | None) -> None:
-    """Run one other operator on every portion; with `snap`, its results take the values that their integers can."""
+    """Run one other operator on every portion; with `snap`, its results are rounded to what their integers can hold."""
     torch = torch_module()
     results: list[list[Any]] = []
     # An operator on constants alone has been computed by simplify: one input at least varies.

@@ -1,4 +1,4 @@
-"""HARD_SWISH in 16 bits: no runtime has it there, so that it is computed by the parts it is made of.
+"""HARD_SWISH in 16 bits becomes the operators that it is made of, for no runtime has it in 16 bits.
 
 x * relu6(x + 3) / 6 as an ADD and two MULs, on tensors whose ranges follow from those of x and of the result.
 """

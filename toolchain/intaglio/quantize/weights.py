@@ -1,7 +1,7 @@
 """Weights and biases as integers: symmetric, a scale an output channel, in 8, 4 or 2 bits.
 
-Of 8 bits the largest weight of a channel takes the largest step. Of 4 and 2 bits that would leave most weights on a
-few steps: there a channel's scale is the one that leaves the least squared error, and weights beyond it are clipped.
+With 8 bits the largest weight of a channel takes the largest step. With 4 and 2 bits that would leave most weights on a
+few steps: there a channel's scale is the one with the least squared error, and larger weights are clipped.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ BIAS_LIMIT = {"int8": 1 << 29, "int16": 1 << 45}
 DEAD_STEPS = 256
 """A channel without weights keeps its bias to 1 / DEAD_STEPS of an output step."""
 CLIPPING = {4: np.linspace(0.35, 1.3, 39), 2: np.geomspace(0.1, 1.3, 18)}
-"""Where the search starts: the shares of a channel's largest weight that the largest step is tried at. Above 1 nothing
-is clipped, but a few weights can happen to lie closer to the steps."""
+"""Where the search starts: the largest step is tried at these parts of a channel's largest weight. Above 1 nothing is
+clipped, but a few weights can happen to lie closer to the steps."""
 REFINEMENTS = 2
 """Least-squares steps from the best start: more change nothing that can be measured."""
 
@@ -81,8 +81,8 @@ def with_weights(node: Node, graph: Graph, tensors: dict[str, Tensor], bits: int
 def levels(bits: int) -> tuple[int, int]:
     """The lowest and the highest integer that weights are rounded to.
 
-    Of 8 bits as TFLite's specification says, -127..127. Of few bits one level more counts: all of -8..7 leaves 9 % less
-    squared error of normally distributed weights than -7..7, and -2..1 22 % less than -1..1.
+    With 8 bits -127..127, as TFLite's specification says. With few bits one more level counts: all of -8..7 leaves 9 %
+    less squared error of normally distributed weights than -7..7, and -2..1 22 % less than -1..1.
     """
     return (-127, 127) if bits == 8 else packed_range(bits)
 
@@ -96,7 +96,8 @@ def weight_scales(
     bits: int = 8,
     bias_limit: int = BIAS_LIMIT["int8"],
 ) -> Array:
-    """One float32-exact scale per output channel: of 8 bits the largest weight is 127 steps, of fewer see `closest`.
+    """One float32-exact scale per output channel: with 8 bits the largest weight is 127 steps, with fewer see
+    `closest`.
 
     A channel of zeros has no largest weight: its scale serves the bias alone. A bias beyond `bias_limit`
     steps widens its channel's scale, for the sum must hold it.

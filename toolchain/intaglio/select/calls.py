@@ -13,8 +13,8 @@ from ..targets import Target
 
 
 def with_calls(graph: Graph, target: Target, chosen: Mapping[str, Kernel] | None = None) -> Graph:
-    """Ask the kernel of each node for its calls: the one that was chosen for it, by its first output, or the first
-    that fits. Raises GraphError where none does."""
+    """Give each node its C calls: those of its kernel in `chosen`, by its first output, or of the first kernel that
+    fits. Raises GraphError where none fits."""
     nodes = []
     for node in graph.nodes:
         kernel = (chosen or {}).get(first_output(node)) or _first(node, graph, target)
@@ -23,7 +23,7 @@ def with_calls(graph: Graph, target: Target, chosen: Mapping[str, Kernel] | None
 
 
 def first_output(node: Node) -> str:
-    """What tells nodes apart, unlike their names; "" for one that writes a variable alone."""
+    """The name that no other node has; "" for a node that only writes a variable."""
     return next(iter(node.outputs), "")
 
 

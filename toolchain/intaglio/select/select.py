@@ -11,8 +11,9 @@ from .weights import choose
 def select(graph: Graph, target: Target, weights: Preference = "dense") -> Graph:
     """A lowered graph -> the same with the calls of each node.
 
-    `weights`: what the way in which flash holds them is to be good for (select/weights.py); with `dense` it is that of
-    the graph, and each node takes the first kernel that fits of the target's folders. Raises DataError, GraphError.
+    `weights`: the preference by which encodings are chosen (select/weights.py). With `dense` they stay those of the
+    graph, and each node takes the first kernel that fits, in the order of the target's folders. Raises DataError,
+    GraphError.
     """
     graph, chosen = choose(graph, weights, target)
     return with_calls(verify(graph, "quantized"), target, chosen)

@@ -1,8 +1,8 @@
-"""How flash holds the weights of each layer: chosen by what each way takes, under a stated preference.
+"""Chooses how flash holds the weights of each layer, by a stated preference.
 
-The choice has the least sum of flash, instructions and RAM, each divided by what the weights as they are take, and
-weighted: `size` goes by flash alone, `balanced` takes all three alike, and for `speed` flash and RAM count a tenth, as
-instructions that are saved by estimate alone are not worth any flash.
+A choice costs a weighted sum of flash, instructions and RAM, each relative to that of the weights as they are. The
+cheapest choice is taken. `size` counts flash alone, `balanced` counts all three alike, and `speed` counts flash and RAM
+a tenth: instructions are an estimate, and what an estimate saves is not worth any amount of flash.
 
 Bytes of an encoding are exact: it is made, with its tables. A kernel's code counts once, however many layers use it.
 Instructions are an estimate (kernels/costs.py), RAM is by how much the arena has to grow. Every set of choices is
@@ -97,8 +97,8 @@ def choose_encodings(graph: Graph, preference: Preference, core: str = CORE) -> 
 
 
 def options(graph: Graph, target: Target) -> list[Layer]:
-    """What there is to choose from: every int8 weight tensor that is nothing else, in each encoding for which its
-    operators have a kernel on the target."""
+    """All choices: each int8 tensor that serves as weights only, in each encoding for which all of its layers have a
+    kernel on the target."""
     same, equal = equal_constants(graph), dict[tuple[int, str], list[str]]()
     for name in dict.fromkeys(name for n in graph.nodes for name in n.inputs if name in same):
         t = graph.tensors[name]
@@ -154,8 +154,8 @@ def ram_bytes(graph: Graph, target: Target) -> int:
 
 
 def _room(graph: Graph, target: Target) -> dict[str, tuple[int, int]]:
-    """By the first output of a node, the bytes that are not in use while it runs: what fits there does not make the
-    arena grow. The second number is for kernels whose output cannot lie on their input."""
+    """For each node, by its first output, the bytes of the arena that are free while it runs: scratch that fits there
+    does not make the arena grow. The second number is for kernels whose output cannot lie on their input."""
     graph = with_calls(graph, target)
     lagging = overlapping(graph)
     needed = _needed(graph, lagging)

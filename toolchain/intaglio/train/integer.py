@@ -1,12 +1,12 @@
 """The integer arithmetic of the device on torch tensors, many samples at once and with gradients.
 
-A quantized tensor is held as its integers less the zero point, in float32, which holds them exactly. What a node gives
-is what its operator's `reference` gives, to the bit; the gradient is that of the operator's float `forward` at the
-real values which the integers stand for, straight through the rounding, and zero where the result was clamped (Bengio
-et al. 2013; Jacob et al., CVPR 2018, section 3).
+A quantized tensor is held as its integers less the zero point, in float32, which holds them exactly. A node gives what
+its operator's `reference` gives, to the bit. Its gradient is that of the operator's float `forward` at the real values
+of the integers, straight through the rounding, and zero where the result was clamped (Bengio et al. 2013; Jacob et al.,
+CVPR 2018, section 3).
 
-`growth` arguments are for learned ranges: the logarithm of a factor on a tensor's scale, whose gradient is that of
-Learned Step Size Quantization (Esser et al., ICLR 2020), or None.
+`growth` arguments are for learned ranges: None, or the logarithm of a factor on a tensor's scale. Its gradient is that
+of Learned Step Size Quantization (Esser et al., ICLR 2020).
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ def _check(settings: Settings) -> None:
 
 
 def _require_finite(module: Any, number: int) -> None:
-    """A weight that has left the floats shows in the loss of the next step only, which may be none."""
+    """A weight that is not finite shows in the loss of the next step only, and there may be no next step."""
     torch = torch_module()
     for name, value in module.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):

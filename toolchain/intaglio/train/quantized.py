@@ -1,8 +1,8 @@
 """Quantization-aware training whose forward pass is the integer arithmetic of the device.
 
-At each step the current float weights go through the code of post-training quantization, and the integers that this
-gives are computed with as on the device, for the whole batch; the gradients go straight through (integer.py). What is
-trained is therefore what will run: there is no fake quantization that only resembles it.
+At each step the current float weights go through the code of post-training quantization. The whole batch is then
+computed in the integers that this gives, as on the device; gradients go straight through (integer.py). What is trained
+is therefore what will run: there is no fake quantization that only resembles it.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def bounds(graph: Graph) -> dict[str, Bounds]:
 
 
 def anything(t: Tensor) -> Bounds:
-    """What is known of a tensor of which nothing is known."""
+    """The bounds of a tensor of which nothing is known."""
     low, high = INT_RANGE[t.dtype]
     return Bounds(np.full(t.shape, low, np.int8), np.full(t.shape, high, np.int8))
 

@@ -62,8 +62,8 @@ class Dependencies:
 
 
 def dependencies(graph: Graph) -> Dependencies:
-    """The groups of channels of a graph. What the graph reads and what it gives stays as it is, and so does what an
-    operator without a rule has to do with."""
+    """The groups of channels of a graph. Inputs and outputs of the graph stay as they are, and so do all tensors of an
+    operator without a rule."""
     ties = ChannelTies()
     for name in graph.inputs:
         ties.put(graph.tensors[name], np.zeros(graph.tensors[name].shape, np.int64))

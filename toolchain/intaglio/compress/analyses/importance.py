@@ -23,7 +23,7 @@ BATCH = 32
 def l1(graph: Graph, found: Dependencies) -> Array:
     """The L1 norm of the filters that compute a channel, relative to the mean of their layer (Li et al., ICLR 2017).
 
-    Filters count with the batch norm behind them folded in, for alone their size means nothing there.
+    Filters count with the batch norm behind them folded in: without it their size means nothing.
     """
     return _norms(graph, found, 1)
 
@@ -99,9 +99,9 @@ def activation(*inputs: Array) -> Importance:
 
 
 def taylor(x: Array | Sequence[Array], y: Array, loss: Callable[[Any, Any], Any] | None = None) -> Importance:
-    """What the loss gains or loses, to first order, when a channel is removed, squared: (sum of w * dL/dw)^2 over the
-    weights that read it, mean over batches (Molchanov et al., CVPR 2019). That sum is also activation times
-    gradient, at the places where the channel is read. Comparable across layers as it is.
+    """The squared change of the loss when a channel is removed, to first order: (sum of w * dL/dw)^2 over the weights
+    that read it, mean over batches (Molchanov et al., CVPR 2019). That sum is also activation times gradient, at the
+    places where the channel is read. Comparable across layers as it is.
 
     Args:
         x: one array per graph input, [n, *shape without the batch].

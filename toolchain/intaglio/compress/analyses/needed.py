@@ -1,8 +1,8 @@
 """Which channels an inference needs: the least set from which every output still follows, bit for bit.
 
-What leaves the graph is needed, and so is what a needed channel is computed from. A weighted sum does without the
-channels whose weights are 0, whose constant value its bias can take over, and whose bytes another channel has as well,
-as far as the weights of the two added up are still weights.
+What leaves the graph is needed, and so is what a needed channel is computed from. A weighted sum does not need a
+channel whose weights are 0, or whose value is a constant that the bias can take over. Nor does it need a channel that
+equals another one, if the weights of both add up to a weight.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _roots(graph: Graph) -> list[str]:
 def _spread(node: Node, graph: Graph, sets: ChannelSets, wanted: Array, s: Sum | None, fill: bool) -> bool:
     """Mark what a node needs for those of its outputs that are marked; returns whether any is.
 
-    `fill`: tensors that nothing else needs, but the node's kernel, get a channel.
+    `fill`: tensors that only the node's kernel needs get one channel.
     """
     outs = [wanted[sets.of(n)] for n in node.outputs]
     if node.outputs and not any(o.any() for o in outs):

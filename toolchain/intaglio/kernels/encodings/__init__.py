@@ -55,7 +55,7 @@ def encode(name: str, weights: Array) -> Encoded | None:
 
 @lru_cache(maxsize=256)
 def _encode(name: str, shape: tuple[int, int], data: bytes) -> Encoded | None:
-    """Remembered: what is compared is made again when it is chosen."""
+    """Cached: an encoding is made to be compared, and again when it is chosen."""
     module = importlib.import_module(f"{__name__}.{name}")
     found: Encoded | None = module.encode(np.frombuffer(data, np.int8).reshape(shape))
     return found

@@ -21,7 +21,8 @@ MAX_ROWS = 0xFFFF
 
 
 def encode(weights: Array) -> Encoded | None:
-    """int8 [rows][columns] -> tables uint8, stream uint16; None for more than 255 values in each way to share."""
+    """int8 [rows][columns] -> tables uint8, stream uint16; None where even a table for each row would have more than
+    255 values."""
     rows = len(weights)
     ways = [0, *(1 << i for i in range((rows - 1).bit_length()) if 1 << i <= MAX_ROWS)]
     found = [e for e in (_encode(weights, shared) for shared in ways) if e is not None]

@@ -11,8 +11,8 @@ from ..histogram import Histogram
 
 Method = Literal["minmax", "percentile", "mse", "entropy"]
 DEFAULT_METHODS: dict[int, Method] = {8: "percentile", 16: "minmax"}
-"""Of post-training quantization, by the bits of activations: the best over the models in benchmarks/ptq.py, by SQNR of
-the outputs. With 16 bits rounding is so small that clipping can only lose."""
+"""The method where none is named, by the bits of activations: the one with the best SQNR of the outputs over the models
+of benchmarks/ptq.py. With 16 bits rounding is so small that clipping can only lose."""
 NARROW: tuple[Method, ...] = ("mse", "entropy")
 """Methods that weigh clipping against the rounding of 8 bits, and mean nothing for 16."""
 METHODS: tuple[Method, ...] = get_args(Method)

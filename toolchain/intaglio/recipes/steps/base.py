@@ -97,7 +97,7 @@ class Step(Options):
         return ()
 
     def check(self, graph: Graph) -> None:
-        """Refuse what can be known not to work from the float model that the recipe is given. Raises DataError."""
+        """Refuse what cannot work, as far as the float model shows it that the recipe is given. Raises DataError."""
 
     def check_teachers(self, graph: Graph, teachers: Mapping[str, Graph]) -> None:
         """Refuse teachers that the model cannot learn from, before anything is trained. Raises DataError.

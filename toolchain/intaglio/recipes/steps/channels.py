@@ -44,7 +44,7 @@ class Step(Taught):
 
     @property
     def needs_targets(self) -> bool:
-        """Of the trainings, and of what judges channels by data."""
+        """The trainings need them, and importances that look at data."""
         return self.epochs > 0 or self.first != "nothing" or self.importance in ("activation", "taylor")
 
     @model_validator(mode="after")

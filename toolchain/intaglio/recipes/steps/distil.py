@@ -32,7 +32,7 @@ class Step(Training, Teaching):
 
     @property
     def inside(self) -> float:
-        """As well."""
+        """The weight of features and attention."""
         return self.features + self.attention
 
     def check(self, graph: Graph) -> None:

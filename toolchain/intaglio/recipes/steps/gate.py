@@ -21,7 +21,7 @@ class Step(Taught):
 
     density: float = Field(ge=0, lt=1)
     """The part of the weights that may be left, of all these layers together. Where training leaves more, those of the
-    least LAMP scores go as well; with gates for channels it stays what training strives for."""
+    least LAMP scores go as well; with gates for channels it is only what training aims at."""
     how: Literal["gates", "threshold"] = "gates"
     per: Literal["weight", "channel"] = "weight"
     """Of `gates`: what has one."""

@@ -15,7 +15,8 @@ class Step(Base):
     takes: ClassVar[Literal["float", "quantized", "any"]] = "quantized"
     data: ClassVar[bool] = False
     borders: bool = True
-    """Whether biases may depend on the place, which a .tflite cannot say; without, channels stay that would need it."""
+    """Whether biases may depend on the place of the output, which no .tflite can hold. Without, channels that need such
+    biases stay."""
 
     def apply(self, graph: Graph, context: Context) -> Graph:
         from ...compress.lossless import lossless

@@ -39,12 +39,13 @@ class Step(Taught):
 
     @property
     def needs_targets(self) -> bool:
-        """Ranges are calibrated without."""
+        """Calibration alone needs none."""
         return self.how == "aware" and self.epochs > 0
 
     @property
     def unfit_for_shared(self) -> str:
-        """Codebooks say how many bits a weight has, and learned rounding gives weights more values than they share."""
+        """A codebook fixes the bits of its weights, and learned rounding would give them more values than they
+        share."""
         return "weight_bits" if self.weight_bits != 8 else "rounding" if self.rounding == "learned" else ""
 
     @model_validator(mode="after")

@@ -51,7 +51,7 @@ class Step(Taught):
 
     @property
     def needs_targets(self) -> bool:
-        """Of either training."""
+        """Both trainings need them."""
         return self.epochs > 0 or self.soft_epochs > 0
 
     @model_validator(mode="after")

@@ -56,7 +56,8 @@ class Training(Step):
 
     epochs: int = Field(default=5, ge=0)
     least_steps: int = Field(default=0, ge=0)
-    """Steps at least, by more epochs where they are short: few samples must be gone through more often."""
+    """The least number of steps. Where `epochs` give fewer, there are more epochs: few samples must be seen more
+    often."""
     batch: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0, lt=LARGE)
     """Highest, in a schedule."""
@@ -72,7 +73,7 @@ class Training(Step):
 
     @property
     def needs_targets(self) -> bool:
-        """Not where nothing is trained."""
+        """Only a training needs them."""
         return self.epochs > 0
 
     def settings(self, seed: int, data: Data, epochs: int | None = None) -> Settings:
