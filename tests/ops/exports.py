@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 import every_operator
 import harness
 import numpy as np
+import packed
 import runtimes
-import test_packed_weights
-import test_softmax
 from harness import act, graph_of
 
 from intaglio import pipeline
@@ -20,6 +19,7 @@ from intaglio.lower.portable import portable
 from intaglio.ops.base import Op
 from intaglio.ops.logistic import Logistic
 from intaglio.ops.portable import NAMES
+from intaglio.ops.softmax import Softmax
 from intaglio.ops.tanh import Tanh
 
 CLOSE = 2e-5
@@ -48,16 +48,15 @@ def cases(each: int, seed: int = 3):
     """(operator, dtype, graph): all that there is to be exported."""
     yield from every_operator.cases(each, seed)
     yield from ((f"{name}, deep", dtype, graph) for name, dtype, graph in every_operator.deep_cases(each, seed))
-    for number, (name, make) in enumerate(test_packed_weights.CASES.items()):
+    for name, make in packed.CASES.items():
         for bits in (4, 2):
             for i in range(each):
-                rng = np.random.default_rng([seed, number, bits, i])
-                graph = test_packed_weights.packed(make(rng), bits, rng)
+                rng = every_operator.random_of(name, seed, bits, i)
+                graph = packed.packed(make(rng), bits, rng)
                 yield f"{name}, {bits} bits", "int8", replace(graph, name=f"{name}_{bits}_{i}")
-    for number, (name, make) in enumerate({"logistic": _curve(Logistic()), "tanh": _curve(Tanh()),
-                                           "softmax": _softmax}.items()):  # fmt: skip
+    for name, make in {"logistic": _curve(Logistic()), "tanh": _curve(Tanh()), "softmax": _softmax}.items():
         for i in range(each):
-            yield name, "int16", replace(make(np.random.default_rng([seed, 9, number, i])), name=f"{name}_int16_{i}")
+            yield name, "int16", replace(make(every_operator.random_of(name, seed, i)), name=f"{name}_int16_{i}")
 
 
 def _curve(op: Op):
@@ -70,7 +69,7 @@ def _curve(op: Op):
 
 def _softmax(rng):
     x = act(rng, "x", (2, int(rng.integers(2, 60))), "int16", float(np.exp(rng.uniform(-10, -6))))
-    return graph_of(test_softmax.Softmax(), [x], [act(rng, "y", x.shape, "int16", 1 / 32768)])
+    return graph_of(Softmax(), [x], [act(rng, "y", x.shape, "int16", 1 / 32768)])
 
 
 def judged(given, only=runtimes.RUNTIMES) -> list[Row]:

@@ -5,12 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import test_conv2d
-import test_depthwise_conv2d
-import test_fully_connected
-import test_transpose_conv
 from files import read_back
 from harness import act, check_cases, compare, const, graph_of, host_c, inputs_for, numpy_reference
+from packed import CASES, one_scale, packed
 
 from intaglio import pipeline
 from intaglio.emit import tflite as writer
@@ -20,35 +17,11 @@ from intaglio.frontends.tflite import parse
 from intaglio.graph import Graph, Node, Quant, packed_range, verify
 from intaglio.manifest import FILE, Manifest
 from intaglio.ops.add import Add
+from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.fully_connected import FullyConnected
 from intaglio.ops.packing import pack, pack_flat, unpack_flat
 from intaglio.ops.unsupported import Unsupported
 from intaglio.plan.memory import plan
-
-CASES = {
-    "conv2d": test_conv2d.case,
-    "depthwise_conv2d": test_depthwise_conv2d.case,
-    "fully_connected": test_fully_connected.case,
-    "transpose_conv": lambda rng: test_transpose_conv.case(rng, free=True),
-}
-
-
-def packed(graph: Graph, bits: int, rng) -> Graph:
-    """A case with weights of few bits: anything that fits, or the extremes alone."""
-    w = graph.tensors["w"]
-    low, high = packed_range(bits)
-    data = rng.choice([low, high], w.shape) if rng.random() < 0.2 else rng.integers(low, high + 1, w.shape)
-    quant = Quant(w.quant.scale, w.quant.zero_point, w.quant.axis, bits)
-    tensors = {**graph.tensors, "w": const("w", data.astype(np.int8), quant)}
-    return verify(graph.with_nodes(graph.nodes, tensors), "quantized")
-
-
-def one_scale(rng):
-    """TFLM's FULLY_CONNECTED takes 4-bit weights with one scale only."""
-    while True:
-        graph = test_fully_connected.case(rng)
-        if graph.tensors["w"].quant.per_tensor:
-            return graph
 
 
 @pytest.mark.parametrize("bits", [4, 2])
@@ -73,7 +46,7 @@ def test_no_weights_but_extremes_at_the_bound_of_32_bits():
         spare = 2**31 - 1 - (1 << 16) - 18 * 8 * 255
         for bias in (spare, -spare):
             b = const("b", np.array([bias], np.int32), Quant((0.001,), (0,)))
-            graph = graph_of(test_conv2d.Conv2D(pads=pads), [x, w, b], [out])
+            graph = graph_of(Conv2D(pads=pads), [x, w, b], [out])
             check_cases(lambda _, graph=graph: graph, 1, judge=False)
 
 
@@ -108,7 +81,7 @@ def test_values_beyond_the_bits_are_refused():
 def graph_with(w):
     rng = np.random.default_rng(1)
     good = const("w", np.ones((1, 1), np.int8), Quant((1.0,), (0,)))
-    op = test_fully_connected.FullyConnected()
+    op = FullyConnected()
     graph = graph_of(op, [act(rng, "x", (1, 1)), good], [act(rng, "y", (1, 1))])
     return replace(graph, tensors={**graph.tensors, "w": w})
 
@@ -159,7 +132,7 @@ def test_scratch_overlaps_nothing_that_is_alive():
 
 def _node():
     return graph_of(
-        test_conv2d.Conv2D(pads=(1, 1, 1, 1)),
+        Conv2D(pads=(1, 1, 1, 1)),
         [act(np.random.default_rng(1), "x", (1, 4, 4, 3)), const("w", np.ones((1, 3, 3, 3), np.int8))],
         [act(np.random.default_rng(1), "y", (1, 4, 4, 1))],
     ).nodes[0]
