@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from intaglio import boards, package
+from intaglio import boards, prepare
 from intaglio.build import Firmware
 from intaglio.graph import Graph
 
@@ -34,7 +34,7 @@ CORES = {
 @contextmanager
 def firmware(graph: Graph, board: str) -> Iterator[Firmware]:
     """The graph built for a board."""
-    with package.prepared(None, boards.load(board), graph) as built:
+    with prepare.prepared(None, boards.load(board), graph) as built:
         yield built
 
 

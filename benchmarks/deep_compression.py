@@ -21,7 +21,7 @@ from common import CORES, differing, firmware, publish, table
 from trained import nhwc
 
 import intaglio
-from intaglio import arrays, interpret, package, profile, runners
+from intaglio import arrays, interpret, models, profile, runners
 from intaglio.build import Firmware, symbols
 from intaglio.compress.distil import Distillation, Distilling
 from intaglio.compress.gradual import Gradual
@@ -143,7 +143,7 @@ def judge(name: str, network: Network, floats: Mapping[str, Graph], variant: Var
     images, labels = networks.mnist("test")
     dense, calibration = floats["dense"], nhwc(networks.mnist("train")[0][:CALIBRATION])
     quantized = replace(post_training(floats["shared"], calibration), name=name)
-    q = arrays.batch({"x": nhwc(images)}, package.ports(quantized)[0], "images").arrays[0]
+    q = arrays.batch({"x": nhwc(images)}, models.ports(quantized)[0], "images").arrays[0]
     expected = interpret.run(quantized, [q[:COMPARED]])
     few = [e[:COUNTED] for e in expected]
     plain = lossless(quantized)

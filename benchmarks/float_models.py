@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from common import CORES, SHARED, firmware, publish, table
 
-from intaglio import interpret, package, pipeline, profile, runners
+from intaglio import interpret, models, pipeline, profile, runners
 from intaglio.emit.tflite import write
 from intaglio.graph import Graph
 from intaglio.profile import relative_error
@@ -35,10 +35,10 @@ def main() -> None:
 
 def compiles(path: Path) -> dict[str, Any]:
     """What inspect says of a model, and its sizes as firmware for the M4; stops where a model does not compile."""
-    summary = summarize(package.read(path))
+    summary = summarize(models.shown(path))
     if summary.problems:
         raise SystemExit(f"{path.name}: {summary.problems}")
-    with firmware(package.load(path), BOARDS["M4"]) as fw:
+    with firmware(models.opened(path), BOARDS["M4"]) as fw:
         return {
             "kind": summary.kind,
             "operators": len(summary.layers),
@@ -53,7 +53,7 @@ def compiles(path: Path) -> dict[str, Any]:
 def judge(name: str) -> dict[str, Any]:
     """All figures of one model."""
     path = SHARED / "models" / f"{name}_float.tflite"
-    graph = package.load(path)
+    graph = models.opened(path)
     x = inputs_of(name, graph)
     # Weights that the file holds as int8 are floats in this copy: of the file itself, LiteRT quantizes the activations
     # as well, at run time, and its own kernels then differ from each other (see the report).

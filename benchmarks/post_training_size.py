@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from common import CORES, SHARED, differing, publish, table
 
-from intaglio import boards, interpret, package, pipeline, profile, runners
+from intaglio import boards, compiled_folder, interpret, pipeline, profile, runners
 from intaglio.build import Firmware
 from intaglio.compress.round_weights import round_weights
 from intaglio.compress.share import k_means, nearest
@@ -97,7 +97,7 @@ def judge(
 @contextmanager
 def built(graph: Graph, board: str, weights: Preference) -> Iterator[Firmware]:
     with tempfile.TemporaryDirectory() as folder:
-        made = package.compile_graph(graph, boards.load(board), Path(folder) / "out", weights=weights)
+        made = compiled_folder.compiled(graph, boards.load(board), Path(folder) / "out", weights=weights)
         assert made.firmware is not None
         yield made.firmware
 

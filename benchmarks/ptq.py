@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from common import SHARED, firmware, publish, table
 
-from intaglio import arrays, package, pipeline, runners
+from intaglio import arrays, models, pipeline, runners
 from intaglio.floats.run import run_float
 from intaglio.floats.simplify import simplify
 from intaglio.graph import Graph
@@ -64,7 +64,7 @@ def judge(name: str, x: Floats, y: Labels, calibration: Floats, seen: int) -> di
 
 def on_host(graph: Graph, x: Floats) -> Floats:
     """The quantized graph as C on this computer; its outputs as real values [n, classes]."""
-    ports = package.ports(graph)
+    ports = models.ports(graph)
     with firmware(graph, "host") as fw:
 
         def run(part: Floats) -> Floats:

@@ -21,7 +21,7 @@ from plots import scatter
 from ptq import portions, right
 
 import intaglio
-from intaglio import arrays, interpret, package, profile, runners
+from intaglio import arrays, interpret, models, profile, runners
 from intaglio.compress.analyses.importance import batch_norm_scale, l2
 from intaglio.compress.distil import Distillation, Distilling
 from intaglio.compress.gradual import Gradual
@@ -291,7 +291,7 @@ def constants(graph: Graph) -> int:
 
 def measured(graph: Graph, images: Any, labels: Any) -> dict[str, Any]:
     """Accuracy on the host; flash, RAM and instructions on the Cortex-M4, and that its outputs are the reference's."""
-    q = arrays.batch({"x": images}, package.ports(graph)[0], "images").arrays[0]
+    q = arrays.batch({"x": images}, models.ports(graph)[0], "images").arrays[0]
     want = interpret.run(graph, [q[:SAME]])
     with firmware(graph, "host") as fw:
         outputs = portions(lambda part: runners.run(fw, [part]).outputs[0], q)

@@ -15,7 +15,7 @@ from common import CORES, differing, firmware, publish, random_inputs, table
 from float_models import litert
 from third_party_files import Model
 
-from intaglio import arrays, interpret, oracle, package, pipeline, runners
+from intaglio import arrays, interpret, models, oracle, pipeline, runners
 from intaglio.emit.tflite import write
 from intaglio.errors import FitError, ModelError, UnsupportedError
 from intaglio.floats.run import run_float
@@ -77,7 +77,7 @@ def inspected(model: Model, path: Path, data: bytes) -> tuple[Graph | None, Summ
         if model.module:
             read = torch_frontend.load(silero.module(model.module, data), example(model), model.module.lower())
         else:
-            read = package.read(path)
+            read = models.shown(path)
         summary = summarize(read)
         if summary.problems:
             return None, summary, summary.problems
@@ -132,7 +132,7 @@ def quantized(model: Model, graph: Graph, inputs: Arrays, want: Arrays, data: by
     """The same model after post-training quantization: how close to the floats, and the bytes against the oracle."""
     calibration, _, _ = reference(model, graph, data, CALIBRATION, 2)
     int8 = post_training(graph, dict(zip(graph.inputs, calibration, strict=True)))
-    ports = package.ports(int8)
+    ports = models.ports(int8)
     batch = arrays.batch(dict(zip(int8.inputs, inputs, strict=True)), ports[0], "inputs")
     with firmware(int8, "host") as fw:
         outputs = runners.run(fw, batch.arrays, timeout=3600).outputs

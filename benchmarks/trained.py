@@ -18,7 +18,7 @@ from common import differing, firmware, publish, table
 from ptq import on_host, right
 
 import intaglio
-from intaglio import arrays, interpret, package, runners
+from intaglio import arrays, interpret, models, runners
 from intaglio.graph import Graph
 from intaglio.quantize.post_training import post_training
 from intaglio.train import quantization_aware, to_graph
@@ -138,7 +138,7 @@ def aware(
 
 def same_bytes(module: Any, graph: Graph, images: Any) -> dict[str, int]:
     """Output bytes that differ from those of the module in eval mode."""
-    q = arrays.batch({"x": images}, package.ports(graph)[0], "images").arrays[0]
+    q = arrays.batch({"x": images}, models.ports(graph)[0], "images").arrays[0]
     want = module.integers(images)
     numpy = interpret.run(graph, [q])
     with firmware(graph, "host") as fw:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import intaglio
-from intaglio import boards, interpret, oracle, package, profile
+from intaglio import boards, interpret, oracle, prepare, profile
 from intaglio.emit import tflite as tflite_writer
 from intaglio.graph import Graph
 
@@ -31,7 +31,7 @@ INFERENCES = 500
 
 def measure(graph: Graph, board: str, inputs: np.ndarray, reference: list[np.ndarray]) -> profile.Report:
     """Compile for a board, run, compare with the reference."""
-    with package.prepared(None, boards.load(board), graph) as firmware:
+    with prepare.prepared(None, boards.load(board), graph) as firmware:
         return profile.profile(firmware, [inputs], reference)
 
 

@@ -5,7 +5,7 @@
  * of your own that ITG_CONFIG names (-DITG_CONFIG='"my_config.h"'):
  *
  *     ITG_ARENA_SECTION    ".dtcm"   the section of every model's arena; KWS_ARENA_SECTION is for kws alone
- *     ITG_WEIGHTS_SECTION  ".ospi"   the section of every model's constants; KWS_WEIGHTS_SECTION is for kws alone
+ *     ITG_WEIGHTS_SECTION  ".ospi"   the section of every model's weights and tables; KWS_WEIGHTS_SECTION is for kws alone
  *     ITG_KERNEL_SECTION   ".itcm"   the section of the kernels' code
  *     KWS_ARENA            shared    kws has no arena but works in your object `union shared shared`, of which a
  *                                    `union kws_arena` is a member; so models that run in turn share memory

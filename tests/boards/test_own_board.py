@@ -165,6 +165,8 @@ class SocketRunner(Runner):
 
 
 class SocketLink:
+    window = 0
+
     def __init__(self, firmware, backlog):
         self.folder = tempfile.TemporaryDirectory()
         self.server = socket.socket(socket.AF_UNIX)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tiny_models
 
-from intaglio import build, profile, runners
+from intaglio import boards, build, interpret, prepare, profile, runners
 from intaglio.errors import RunError
 from intaglio.firmware import record
+from intaglio.ops.max_pool2d import MaxPool2D
 
 from . import fixture
 
@@ -45,6 +48,19 @@ def test_a_program_starts_once_however_many_inferences_there_are(tmp_path: Path)
     told: list[int] = []
     outputs = runners.run(firmware, [x], done=told.append).outputs
     assert outputs[0].tobytes() == fixture.meaning(x)[0].tobytes() and told[-1] == 20_000
+
+
+@pytest.mark.parametrize("name", ["host", "qemu-mps2-an386"])
+def test_inputs_and_outputs_larger_than_a_pipe(name: str) -> None:
+    board = boards.load(name)
+    fixture.need(board)
+    b = tiny_models.Build("wide", tiny_models.Tensor("x", (1, 300, 300, 4), "int8", tiny_models.Q))
+    graph = b.graph(b.add(MaxPool2D((1, 2), (1, 2)), "x"))
+    x = np.random.default_rng(0).integers(-128, 128, (3, 1, 300, 300, 4), np.int8)
+    with prepare.prepared(None, board, graph) as firmware:
+        assert firmware.manifest.output_bytes > 1 << 16
+        outputs = runners.run(firmware, [x]).outputs
+    assert outputs[0].tobytes() == interpret.run(graph, [x])[0].tobytes()
 
 
 def test_an_error_ends_the_program(tmp_path: Path) -> None:

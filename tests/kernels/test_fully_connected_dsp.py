@@ -8,7 +8,7 @@ import pytest
 from cores import BOARDS
 from harness import act, check_cases, const, graph_of
 
-from intaglio import boards, build, interpret, kernels, package, pipeline, profile, targets
+from intaglio import boards, build, interpret, kernels, pipeline, prepare, profile, targets
 from intaglio.graph import Graph, Quant
 from intaglio.kernels.costs import cost
 from intaglio.kernels.dsp.fully_connected_dsp import STEM, packed
@@ -110,7 +110,7 @@ def test_the_estimate_is_near_the_count():
     for inputs, outputs in ((640, 128), (128, 128), (40, 64)):
         graph: Graph = replace(layer(rng.integers(-60, 60, (outputs, inputs))), name="layer")
         x = [rng.integers(-128, 128, (2, 1, inputs)).astype(np.int8)]
-        with package.prepared(None, board, graph) as firmware:
+        with prepare.prepared(None, board, graph) as firmware:
             found = profile.profile(firmware, x, interpret.run(graph, x))
             # The name of a kernel in a firmware ends with a hash of its text.
             [code] = {

@@ -15,7 +15,7 @@ import numpy as np
 import tiny_models
 from edits import INTEGERS, archive, array, edit, pick, raw, times
 
-from intaglio import arrays, assets, boards, build, package
+from intaglio import arrays, assets, boards, build, compiled_folder, models
 from intaglio.graph import Graph
 from intaglio.manifest import Manifest, Port
 from intaglio.quantize import calibrate
@@ -201,7 +201,7 @@ def _float_model() -> Graph:
 
 @cache
 def _folder() -> dict[str, bytes]:
-    return package.emit(tiny_models.streaming(), boards.load("host"))
+    return compiled_folder.contents(tiny_models.streaming(), boards.load("host"))
 
 
 def mutant_manifest(rng: np.random.Generator) -> bytes:
@@ -219,10 +219,10 @@ def take_manifest(text: bytes) -> None:
     """What `inspect`, `run` and `compile` make of a folder before they build it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        package.write(_folder(), folder)
+        compiled_folder.write(_folder(), folder)
         (folder / "intaglio.json").write_bytes(text)
         manifest = Manifest.read(folder)
-        package.load(folder)
+        models.opened(folder)
         build.check_fit(manifest, boards.load(boards.DEFAULT))
         build.glue(manifest)
         arrays.random_batch(manifest.inputs, 1)

@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edits import array, edit, pick, raw, times
 from flatbuffers.builder import BuilderSizeError
 
-from intaglio import boards, graph_file, package, pipeline
+from intaglio import boards, compiled_folder, graph_file, pipeline, progress
 from intaglio.emit import tflite as writer
 from intaglio.errors import UnsupportedError
 from intaglio.frontends import tflite as tflite_frontend
@@ -54,7 +54,7 @@ def compiled(graph: Graph) -> Compiled:
     graph = pipeline.executable(tflite_frontend.checked(graph, "mutant"))
     board = boards.load("host")
     lossless, weights = WAYS[zlib.crc32(repr([n.op for n in graph.nodes]).encode()) % len(WAYS)]
-    return graph, package.emit(graph, board, package.quiet, lossless and not float_model(graph), weights)
+    return graph, compiled_folder.contents(graph, board, progress.quiet, lossless and not float_model(graph), weights)
 
 
 def take_tflite(data: bytes) -> Compiled:

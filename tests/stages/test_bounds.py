@@ -18,7 +18,7 @@ from judge import limited
 from onnx import TensorProto
 from onnx_models import build, node
 
-from intaglio import arrays, boards, graph_file, package, pipeline, runners, targets, tools
+from intaglio import arrays, boards, graph_file, pipeline, prepare, runners, targets, tools
 from intaglio.errors import (
     BoardError,
     DataError,
@@ -273,7 +273,7 @@ def test_a_file_that_grows_for_ever_is_stopped(tmp_path):
 def test_a_firmware_that_does_something_else(tmp_path, monkeypatch, does, told):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("intaglio.runners.process._SPARE", 1 << 20)
-    with package.prepared(None, boards.load("host"), tiny_models.two_inputs()) as firmware:
+    with prepare.prepared(None, boards.load("host"), tiny_models.two_inputs()) as firmware:
         hostile = replace(firmware, elf=script(tmp_path, "hostile", does))
         xs = [np.zeros((1, *firmware.manifest.inputs[0].shape[1:]), np.int8)] * 2
         with pytest.raises(RunError, match=told):

@@ -306,9 +306,9 @@ def test_the_program():
 
 
 def test_a_mistake_of_ours_is_a_paragraph_too(monkeypatch, capsys):
-    from intaglio import cli, package
+    from intaglio import cli, models
 
-    monkeypatch.setattr(package, "read", lambda *_: {}["x"])
+    monkeypatch.setattr(models, "shown", lambda *_: {}["x"])
     monkeypatch.setattr(sys, "argv", ["intaglio", "inspect", "image.tflite"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -14,7 +14,7 @@ import tiny_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intaglio import boards, build, escape, graph_file, interpret, package, runners
+from intaglio import boards, build, escape, graph_file, interpret, prepare, runners
 from intaglio.cli import app, common
 from intaglio.errors import ModelError
 from intaglio.graph import Graph
@@ -103,7 +103,7 @@ def test_names_of_a_model_stay_in_their_comments(name):
     board = boards.load("host")
     tensor = plain.tensors[plain.inputs[0]]
     x = np.random.default_rng(0).integers(-128, 128, (3, *tensor.shape)).astype(np.int8)
-    with package.prepared(None, board, renamed(plain, name)) as firmware:
+    with prepare.prepared(None, board, renamed(plain, name)) as firmware:
         out = runners.run(firmware, [x]).outputs[0]
         defined = build.symbols(firmware.elf)
     assert "p" not in defined and "x" not in defined

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_models
 
-from intaglio import arrays, boards, files, package
+from intaglio import arrays, boards, files, prepare
 from intaglio.errors import DataError, OutputError
 from intaglio.graph import constant
 from intaglio.manifest import Port
@@ -285,11 +285,11 @@ def test_two_graphs_of_one_name_are_built_apart(monkeypatch, tmp_path):
     host = boards.load("host")
     first, second = tiny_models.floats(), tiny_models.floats()
     second.tensors["w"] = constant("w", second.tensors["w"].data * 2)
-    with package.prepared(None, host, first) as a, package.prepared(None, host, second) as b:
+    with prepare.prepared(None, host, first) as a, prepare.prepared(None, host, second) as b:
         assert a.elf != b.elf and a.elf.is_file() and b.elf.is_file()
-    with package.prepared(None, host, first) as again:
+    with prepare.prepared(None, host, first) as again:
         assert again.elf == a.elf
-    monkeypatch.setattr(package, "KEPT", 1)
-    with package.prepared(None, host, first):
+    monkeypatch.setattr(prepare, "KEPT", 1)
+    with prepare.prepared(None, host, first):
         pass
     assert list((tmp_path / "intaglio" / "firmware").glob("*.elf")) == [a.elf]  # the newest

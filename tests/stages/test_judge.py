@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_models
 
-from intaglio import accuracy, arrays, boards, build, interpret, judge, package, profile
+from intaglio import accuracy, arrays, boards, build, compiled_folder, interpret, judge, models, prepare, profile
 from intaglio.boards import Board
 from intaglio.errors import FitError, UnsupportedError
 from intaglio.graph import Graph
@@ -32,7 +32,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def meaning(graph: Graph, x: np.ndarray = X) -> np.ndarray:
-    return interpret.run(graph, arrays.batch({"x": x}, package.ports(graph)[0], "x").arrays)[0]
+    return interpret.run(graph, arrays.batch({"x": x}, models.ports(graph)[0], "x").arrays)[0]
 
 
 def labels(graph: Graph = GRAPH) -> np.ndarray:
@@ -58,8 +58,8 @@ def test_figures_are_those_of_the_profile(run_on, monkeypatch):
     want = accuracy.count(f"on {where}", meaning(GRAPH), data.labels)
     assert found.accuracy == want and want.right == 35
     assert found.outputs.tobytes() == meaning(GRAPH).tobytes()
-    inputs = [X.reshape(-1, 1, 6, 6, 2)] if run_on is None else arrays.random_batch(package.ports(GRAPH)[0], 2).arrays
-    with package.prepared(None, board, GRAPH) as firmware:
+    inputs = [X.reshape(-1, 1, 6, 6, 2)] if run_on is None else arrays.random_batch(models.ports(GRAPH)[0], 2).arrays
+    with prepare.prepared(None, board, GRAPH) as firmware:
         report = profile.profile(firmware, inputs)
     for name in ("flash_bytes", "flash_weight_bytes", "ram_bytes", "arena_bytes", "stack_bytes"):
         assert getattr(found, name) == getattr(report.memory, name), name
@@ -78,7 +78,7 @@ def test_what_is_kept_is_used_while_it_holds(tmp_path, monkeypatch):
     costs = judge.judge(GRAPH, host, cache=cache)
     assert costs.outputs is None and costs.accuracy is None and costs.flash_bytes == first.flash_bytes
     with monkeypatch.context() as patched:
-        patched.setattr(package, "prepared", forbidden)
+        patched.setattr(prepare, "prepared", forbidden)
         again = judge.judge(GRAPH, host, data, cache=cache)
         assert again.accuracy == first.accuracy and again.outputs.tobytes() == first.outputs.tobytes()
         assert vars(replace(again, outputs=None)) == vars(replace(first, outputs=None))
@@ -119,7 +119,7 @@ def test_what_is_kept_is_not_used_for_anything_else(change, tmp_path, monkeypatc
     else:
         (kept,) = cache.iterdir()
         kept.write_bytes(kept.read_bytes()[:200])
-    monkeypatch.setattr(package, "prepared", forbidden)
+    monkeypatch.setattr(prepare, "prepared", forbidden)
     with pytest.raises(AssertionError, match="built again"):
         judge.judge(**asked, cache=cache)
 
@@ -127,7 +127,7 @@ def test_what_is_kept_is_not_used_for_anything_else(change, tmp_path, monkeypatc
 @need_gcc
 def test_a_folder_is_judged_as_it_lies_there(tmp_path):
     host, out, cache = boards.load("host"), tmp_path / "out", tmp_path / "judged"
-    package.compile_graph(GRAPH, host, out)
+    compiled_folder.compiled(GRAPH, host, out)
     data = judge.Data("x", {"x": X}, labels())
     first = judge.judge(GRAPH, host, data, folder=out, cache=cache)
     assert first.accuracy.right == 35
@@ -150,6 +150,6 @@ def test_what_does_not_fit_is_said(tmp_path):
 
 
 def test_only_classifiers_have_classes():
-    assert judge.classes(GRAPH) == package.ports(GRAPH)[1][0].elements
+    assert judge.classes(GRAPH) == models.ports(GRAPH)[1][0].elements
     with pytest.raises(UnsupportedError, match="state"):
         judge.classes(tiny_models.streaming())

@@ -12,7 +12,7 @@ pytest.importorskip("ai_edge_litert")
 
 from keras_models import FILES, LIMIT, judge, litert
 
-from intaglio import oracle, package, pipeline
+from intaglio import models, oracle, pipeline
 from intaglio.errors import UnsupportedError
 from intaglio.graph import computes_in_float
 from intaglio.profile import relative_error
@@ -91,7 +91,7 @@ def test_case_refused_by_name(name, reason, kind):
     path = case(f"{name}.tflite")
     with pytest.raises(UnsupportedError, match=reason):
         pipeline.load(path)
-    summary = summarize(package.read(path))
+    summary = summarize(models.shown(path))
     assert summary.kind == kind and summary.contradiction == ""
 
 

@@ -10,7 +10,7 @@ import pytest
 from harness import act, compare, const, host_c, inputs_for, numpy_reference
 from reading import AsWritten
 
-from intaglio import oracle, package, pipeline
+from intaglio import models, oracle, pipeline
 from intaglio.emit import tflite as writer
 from intaglio.errors import ModelError, UnsupportedError
 from intaglio.frontends.tflite import checked, parse
@@ -518,7 +518,7 @@ def test_inspect_calls_a_refused_float_model_float(tmp_path):
     f.op(ints("m", 2), "GATHER", "n", array(0, 1), options="GatherOptions")
     path = tmp_path / "case.tflite"
     path.write_bytes(f.data(reshape_to(f, "x", "m", floats("y", 1, 3))))
-    summary = summarize(package.read(path))
+    summary = summarize(models.shown(path))
     assert summary.problems and summary.kind == "float"
 
 

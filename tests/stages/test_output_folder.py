@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_models
 
-from intaglio import boards, build, files, package, tools
+from intaglio import boards, build, compiled_folder, files, prepare, tools
 from intaglio.boards import Board
 from intaglio.errors import OutputError
 from intaglio.manifest import FILE, Manifest
@@ -28,7 +28,7 @@ def content(folder: Path) -> dict[str, bytes | str]:
 
 
 def write(graph: object, out: Path, board: Board = HOST) -> None:
-    package.compile_graph(graph, board, out, with_firmware=False)  # type: ignore[arg-type]
+    compiled_folder.compiled(graph, board, out, with_firmware=False)  # type: ignore[arg-type]
 
 
 def edit(path: Path, text: str = "/* mine */") -> None:
@@ -191,15 +191,15 @@ def forbid(*_: object, **__: object) -> tools.Outcome:
 
 def test_firmware_is_built_again_only_when_its_sources_changed(tmp_path, monkeypatch):
     out = tmp_path / "out"
-    compiled = package.compile_graph(GRAPH, HOST, out)
+    compiled = compiled_folder.compiled(GRAPH, HOST, out)
     with monkeypatch.context() as patched:
         patched.setattr(build, "compile_all", forbid)
-        with package.prepared(out, HOST, GRAPH) as firmware:
+        with prepare.prepared(out, HOST, GRAPH) as firmware:
             assert firmware.elf == (out / build.FIRMWARE).resolve() and firmware.sizes == compiled.firmware.sizes
     before = content(out)
     source = out / "image.c"
     edit(source, source.read_text() + "\n/* mine */\n")
-    with package.prepared(out, HOST, GRAPH) as firmware:
+    with prepare.prepared(out, HOST, GRAPH) as firmware:
         assert firmware.elf.parent != out
     assert content(out) == before | {"image.c": source.read_bytes()}
 
@@ -207,7 +207,7 @@ def test_firmware_is_built_again_only_when_its_sources_changed(tmp_path, monkeyp
 @pytest.mark.parametrize("how", ["nothing", "elf", "app"])
 def test_firmware_that_is_not_what_it_should_be_is_not_run(tmp_path, monkeypatch, how):
     out, board = tmp_path / "out", HOST
-    package.compile_graph(GRAPH, board, out)
+    compiled_folder.compiled(GRAPH, board, out)
     if how == "elf":
         (out / build.FIRMWARE).write_bytes(b"\x7fELF")
     if how == "app":

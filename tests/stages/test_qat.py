@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 from torch_zoo import ZOO, Fn, channels_last, conv, model, sample, seq
 
-from intaglio import arrays, interpret, package
+from intaglio import arrays, interpret, models
 from intaglio.errors import DataError, TrainingError, UnsupportedError
 from intaglio.frontends import torch as frontend
 from intaglio.graph import Quant
@@ -206,7 +206,7 @@ def test_gradients_are_those_of_the_floats_and_zero_where_clamped():
     ranges[last] = (ranges[last][0] / 3, ranges[last][1] / 3)
     qat = quantization_aware(graph, ranges)
     quantized = to_graph(qat)
-    q = arrays.quantize(x, package.ports(quantized)[0][0])
+    q = arrays.quantize(x, models.ports(quantized)[0][0])
     bytes_of = {n: [] for n in (hidden, last)}
     for one in q:
         interpret.step(quantized, [one.reshape(1, 6)], {}, lambda n, v: bytes_of[n].append(v))
@@ -321,7 +321,7 @@ def small():
 def agree(qat, x, graph, exact=True):
     """The module's outputs, its `integers`, NumPy and the C are the same bytes."""
     quantized = to_graph(qat)
-    port, out = package.ports(quantized)[0][0], package.ports(quantized)[1][0]
+    port, out = models.ports(quantized)[0][0], models.ports(quantized)[1][0]
     q = arrays.quantize(x.numpy(), port)
     want = arrays.rows(interpret.run(quantized, [q])[0], out)
     [got] = qat.integers(x.numpy())
@@ -383,8 +383,8 @@ def test_zoo(name):
     x = channels_last(sample(name))
     qat = quantization_aware(graph, x.numpy())
     quantized = to_graph(qat)
-    q = arrays.quantize(x.numpy(), package.ports(quantized)[0][0])
-    ports = package.ports(quantized)[1]
+    q = arrays.quantize(x.numpy(), models.ports(quantized)[0][0])
+    ports = models.ports(quantized)[1]
     for got, raw, port in zip(qat.integers(x.numpy()), interpret.run(quantized, [q]), ports, strict=True):
         want = arrays.rows(raw, port)
         assert got.dtype == want.dtype and got.shape == want.shape and (got == want).all()
@@ -515,7 +515,7 @@ def test_pixels_are_numbers_and_bytes_of_the_input_are_bytes(small):
     pixels = np.random.default_rng(0).integers(0, 200, (5, 8, 8, 1)).astype(np.uint8)
     qat = quantization_aware(small, pixels.astype(np.float32))
     [want] = qat.integers(pixels.astype(np.float64))
-    port = package.ports(to_graph(qat))[0][0]
+    port = models.ports(to_graph(qat))[0][0]
     for x in (pixels, pixels.astype(np.int64), arrays.quantize(pixels.astype(np.float32), port)):
         assert (qat.integers(x)[0] == want).all(), x.dtype
     assert want.shape == (5, 10) and qat.integers(pixels[:0])[0].shape == (0, 10)
@@ -531,5 +531,5 @@ def test_two_inputs_and_a_graph_that_moves_the_batch():
     xs = [channels_last(v).numpy() for v in (a, b)]
     qat = quantization_aware(graph, dict(zip(graph.inputs, xs, strict=True)))
     quantized = to_graph(qat)
-    q = [arrays.quantize(x, p) for x, p in zip(xs, package.ports(quantized)[0], strict=True)]
+    q = [arrays.quantize(x, p) for x, p in zip(xs, models.ports(quantized)[0], strict=True)]
     assert (qat.integers(*xs)[0][:, None] == interpret.run(quantized, q)[0]).all()

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import intaglio
-from intaglio import arrays, interpret, package, train
+from intaglio import arrays, interpret, train
 from intaglio.extras import CPU_INDEX, INSTALL, TORCH
 from intaglio.manifest import Manifest
+from intaglio.models import ports
 from intaglio.recipes import recipe
 from intaglio.recipes.steps import kinds
 
@@ -143,7 +144,7 @@ def test_training_example_runs(tmp_path, monkeypatch):
     # What is compiled is the trained network: its bytes are those that the module gave.
     ((quantized, board, _),) = compiled
     assert board == "qemu-mps2-an386"
-    inputs = arrays.quantize(x, package.ports(quantized)[0][0])
+    inputs = arrays.quantize(x, ports(quantized)[0][0])
     assert (interpret.run(quantized, [inputs])[0][:, 0] == names["q"]).all()
     untrained = train.quantization_aware(graph, x).integers(x)[0]
     assert (untrained != names["q"]).any()

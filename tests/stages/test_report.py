@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tiny_models
 
-from intaglio import arrays, interpret, package
+from intaglio import arrays, interpret, models
 from intaglio.emit import tflite as writer
 from intaglio.errors import UnsupportedError
 from intaglio.frontends import tflite as reader
@@ -158,7 +158,7 @@ def test_count():
 def test_not_a_classifier(make):
     graph = make()
     with pytest.raises(UnsupportedError, match=r"outputs|state"):
-        classes_of(graph.name, package.ports(graph)[1], len(graph.states()))
+        classes_of(graph.name, models.ports(graph)[1], len(graph.states()))
 
 
 # ---- the verbs --------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def test_quantize_refuses(files):
 def integer_right(y):
     """How many the integers get right, from the reference."""
     graph = reader.load("q.tflite")
-    batch = arrays.batch({"x": X}, package.ports(graph)[0], "X")
+    batch = arrays.batch({"x": X}, models.ports(graph)[0], "X")
     return int((interpret.run(graph, batch.arrays)[0].reshape(40, -1).argmax(1) == y).sum())
 
 

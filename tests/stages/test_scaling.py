@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from onnx_models import build, node
 
-from intaglio import boards, package
+from intaglio import boards, compiled_folder, pipeline
 from intaglio.emit import tflite as writer
 from intaglio.frontends import onnx, tflite
 from intaglio.graph import Graph, Node, Quant, Tensor
@@ -105,7 +105,7 @@ def through(data: bytes, front_end) -> None:
     """What `inspect` and `compile` do, but for the compiler."""
     graph = front_end.parse(data, "m", "m")
     summarize(graph).to_dict()
-    package.emit(package.pipeline.executable(graph), boards.load("host"))
+    compiled_folder.contents(pipeline.executable(graph), boards.load("host"))
 
 
 @pytest.mark.parametrize("make", [relus, mixed, norms, sums], ids=lambda m: m.__name__)

@@ -9,7 +9,7 @@ from digits_model import CONV, HIDDEN, LOGITS, digits, trained
 from floats import same_graph
 from torch import nn
 
-from intaglio import boards, package, to_int8
+from intaglio import boards, prepare, to_int8
 from intaglio.compress.layers import weights_of
 from intaglio.compress.prune import prune
 from intaglio.compress.share import share
@@ -39,7 +39,7 @@ def inputs(graph, name):
 
 
 def flash(graph):
-    with package.prepared(None, boards.load("qemu-mps2-an386"), graph) as firmware:
+    with prepare.prepared(None, boards.load("qemu-mps2-an386"), graph) as firmware:
         return firmware.sizes.flash_bytes, firmware.sizes.flash_weight_bytes
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .accuracy import Accuracy
+    from .compiled_folder import Compiled
     from .graph import Array, Graph, Preference
-    from .package import Compiled
     from .profile import Report
     from .summary import Summary
 
@@ -44,9 +44,9 @@ def load(model: Model) -> Graph:
     """The Graph of a .tflite, .onnx or .pt2 file or of a compiled folder. Raises ModelError, UnsupportedError."""
     from pathlib import Path
 
-    from . import package
+    from . import models
 
-    return package.load(Path(model)) if isinstance(model, str | os.PathLike) else model
+    return models.opened(Path(model)) if isinstance(model, str | os.PathLike) else model
 
 
 def from_torch(module: Any, example: Any, name: str = "model") -> Graph:
@@ -60,10 +60,10 @@ def inspect(model: Model) -> Summary:
     """What a model is made of; `problems` lists what is unsupported and why. Raises ModelError."""
     from pathlib import Path
 
-    from . import package
+    from . import models
     from .summary import summarize
 
-    return summarize(package.read(Path(model)) if isinstance(model, str | os.PathLike) else model)
+    return summarize(models.shown(Path(model)) if isinstance(model, str | os.PathLike) else model)
 
 
 def to_int8(
@@ -113,9 +113,11 @@ def compile(
     """
     from pathlib import Path
 
-    from . import boards, package
+    from . import boards, compiled_folder
 
-    return package.compile_graph(load(model), boards.load(board), Path(out), build, lossless=lossless, weights=weights)
+    return compiled_folder.compiled(
+        load(model), boards.load(board), Path(out), build, lossless=lossless, weights=weights
+    )
 
 
 def run(
@@ -127,13 +129,13 @@ def run(
     Float inputs are quantized where the model takes integers, and integer outputs are then dequantized. Raises
     DataError, RunError and as `compile`.
     """
-    from . import arrays, boards, package, runners
+    from . import arrays, boards, models, prepare, runners
 
     found = boards.load(board)
     graph = load(model)
-    ports = package.ports(graph)
+    ports = models.ports(graph)
     batch = arrays.batch(_named(inputs), ports[0], "inputs")
-    with package.prepared(_path(model), found, graph) as firmware:
+    with prepare.prepared(_path(model), found, graph) as firmware:
         values = runners.run(firmware, batch.arrays, timeout=timeout).outputs
     if batch.floats:
         values = [arrays.dequantize(value, port) for value, port in zip(values, ports[1], strict=True)]
@@ -152,12 +154,12 @@ def evaluate(
     `timeout` is for each portion of judge.PORTION inferences. Raises DataError for labels that do not fit,
     UnsupportedError for what is no classifier, and as `run`.
     """
-    from . import arrays, boards, package
+    from . import arrays, boards, models
     from .judge import Data, classes, judge
 
     found = boards.load(board)
     graph = load(model)
-    batch = arrays.batch(_named(inputs), package.ports(graph)[0], "inputs")
+    batch = arrays.batch(_named(inputs), models.ports(graph)[0], "inputs")
     checked = arrays.labels(labels, len(batch), classes(graph), "labels")
     data = Data("inputs", _named(inputs), checked)
     judged = judge(graph, found, data, folder=_path(model), timeout=timeout)
@@ -175,18 +177,18 @@ def measure(
     """`intaglio profile`: instructions, memory, and whether every byte equals the reference (of a float model: by what
     it differs). (`intaglio.profile` is a module.) Without inputs, seeded random ones are taken. Raises as `run`.
     """
-    from . import arrays, boards, interpret, package, pipeline, profile
+    from . import arrays, boards, interpret, models, pipeline, prepare, profile
     from .graph import computes_in_float
 
     found = boards.load(board)
     graph = pipeline.executable(load(model))
-    ports = package.ports(graph)[0]
+    ports = models.ports(graph)[0]
     batch = (
         arrays.random_batch(ports, profile.RANDOM_INPUTS)
         if inputs is None
         else arrays.batch(_named(inputs), ports, "inputs")
     )
-    with package.prepared(_path(model), found, graph) as firmware:
+    with prepare.prepared(_path(model), found, graph) as firmware:
         want = interpret.run(graph, batch.arrays)
         exact = not computes_in_float(graph)
         return profile.profile(firmware, batch.arrays, want, exact=exact, timeout=timeout, qemu_args=qemu_args)
@@ -207,7 +209,7 @@ def export(
     """
     from pathlib import Path
 
-    from . import files, package
+    from . import compiled_folder, files
     from .emit.tflite import write
     from .errors import DataError
     from .lower.portable import portable
@@ -216,7 +218,7 @@ def export(
     if not runtimes or not set(runtimes) <= set(RUNTIMES):
         raise DataError("runtimes", f"are {', '.join(map(repr, runtimes)) or 'none'}", ", ".join(RUNTIMES))
     graph = load(model)
-    made, notes = portable(package.losslessly_reduced(graph, borders=False) if lossless else graph, runtimes)
+    made, notes = portable(compiled_folder.losslessly_reduced(graph, borders=False) if lossless else graph, runtimes)
     files.write_file(Path(tflite), write(made))
     return notes
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from . import boards, files
 from .graph import Graph
 from .judge import Data, float_accuracy, judge
-from .package import Say
+from .progress import Say
 from .quantize.mixed import Choice, smallest, within_bytes
 
 Made = Callable[[dict[str, int]], Graph]

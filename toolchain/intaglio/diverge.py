@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import boards, build, interpret, package, runners
+from . import boards, build, compiled_folder, interpret, runners
 from .boards import Board
 from .errors import FitError
 from .graph import Array, Graph, layer_name
@@ -72,7 +72,7 @@ def first_layer(graph: Graph, board: Board, inputs: Sequence[Array]) -> str:
 def _outputs(graph: Graph, board: Board, inputs: Sequence[Array]) -> list[Array]:
     with tempfile.TemporaryDirectory(prefix="intaglio-") as name:
         folder = Path(name)
-        manifest = package.write(package.emit(graph, board), folder)
+        manifest = compiled_folder.write(compiled_folder.contents(graph, board), folder)
         firmware = build.compile_firmware(folder, manifest, board)
         with runners.open(firmware) as session:
             return session.run(inputs)

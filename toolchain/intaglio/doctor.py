@@ -14,7 +14,7 @@ from . import boards, tools
 from .boards import Board
 from .errors import IntaglioError
 from .extras import INSTALL
-from .package import Say, quiet
+from .progress import Say, quiet
 from .runners import count
 
 _EXTRAS = {

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import accuracy, arrays, build, files, package, runners, tools
+from . import accuracy, arrays, build, compiled_folder, files, models, prepare, runners, tools
 from .accuracy import Accuracy
 from .arrays import Batch
 from .boards import Board
@@ -27,7 +27,7 @@ from .build import Firmware
 from .errors import OutputError
 from .graph import Array, Graph
 from .manifest import FILE, Manifest, Port
-from .package import Say, quiet
+from .progress import Say, quiet
 
 PORTION = 250
 """Inferences that share a time-out, and after which progress is said."""
@@ -111,7 +111,7 @@ def judge(
     place = None if cache is None else cache / _key(graph, board, folder, calibrated, batch, count, say)
     found = None if place is None else _kept(place, board)
     if found is None:
-        with package.prepared(folder, board, graph, say, calibrated=calibrated) as firmware:
+        with prepare.prepared(folder, board, graph, say, calibrated=calibrated) as firmware:
             found = _measured(firmware, batch, count, timeout, say)
         if place is not None:
             _keep(place, found)
@@ -147,7 +147,7 @@ def float_outputs(graph: Graph, inputs: Sequence[Array], each: Callable[[int], N
 def float_accuracy(graph: Graph, data: Data, say: Say = quiet) -> Accuracy:
     """How often a float graph is right. Raises ToolError without PyTorch, DataError for data that does not fit."""
     assert data.labels is not None
-    batch = arrays.batch(data.inputs, package.ports(graph)[0], data.where)
+    batch = arrays.batch(data.inputs, models.ports(graph)[0], data.where)
     n = len(batch)
     outputs = float_outputs(graph, batch.arrays, lambda done: say("evaluating the floats", done, n))
     return accuracy.count("float graph", outputs, data.labels)
@@ -165,9 +165,9 @@ def classes(graph: Graph | None, folder: Path | None = None) -> int:
 
 def _ports(graph: Graph | None, folder: Path | None) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     if graph is not None:
-        return package.ports(graph)
+        return models.ports(graph)
     assert folder is not None
-    return package.ports_of(folder, None)
+    return models.ports_of(folder, None)
 
 
 def _measured(firmware: Firmware, batch: Batch | None, count: bool, timeout: float, say: Say) -> Judged:
@@ -231,15 +231,17 @@ def _key(
 def _contents(
     graph: Graph | None, board: Board, folder: Path | None, calibrated: bool, say: Say
 ) -> Mapping[str, bytes]:
-    """The files that the firmware is made of, as package.prepared takes them."""
-    if folder is not None and package.is_compiled(folder) and not calibrated:
+    """The files that the firmware is made of, as prepare.prepared takes them."""
+    if folder is not None and compiled_folder.is_compiled(folder) and not calibrated:
         manifest = Manifest.read(folder)
         if graph is None or manifest.board == board.name:
             found = [folder / FILE, *(folder / source for source in manifest.sources), *folder.rglob("*.h")]
             return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
-        return package.emit(graph, board, say, package.is_lossless(folder), package.stored_as(folder))
+        return compiled_folder.contents(
+            graph, board, say, compiled_folder.is_lossless(folder), compiled_folder.stored_as(folder)
+        )
     assert graph is not None
-    return package.emit(graph, board, say)
+    return compiled_folder.contents(graph, board, say)
 
 
 def _kept(place: Path, board: Board) -> Judged | None:

@@ -46,7 +46,7 @@ ENCODINGS = (
     Column(
         "name", "layer", show=str, side="left", value=lambda row, _: row[0].name if row[1] is row[0].ways[0] else ""
     ),
-    Column("encoding", "encoding", show=str, side="name", value=lambda row, _: row[1].encoding),
+    Column("encoding", "encoding", show=str, side="name", value=lambda row, _: _told_apart(*row)),
     Column("flash_bytes", "flash", COMPUTED, "bytes", value=lambda row, _: row[1].flash_bytes),
     Column("code_bytes", "code, shared", COMPUTED, "bytes", value=lambda row, _: row[1].code_bytes),
     Column("instructions_estimated", "instructions", ESTIMATED, value=lambda row, _: row[1].instructions_estimated),
@@ -54,6 +54,12 @@ ENCODINGS = (
     Column("chosen", "for", show=", ".join, side="left", value=lambda row, _: row[1].chosen),
 )
 """Of each way to store each layer's weights: rows of `ways`."""
+
+
+def _told_apart(layer: StoredWeights, way: Way) -> str:
+    """The encoding; with its kernels where the layer has several for it."""
+    several = sum(other.encoding == way.encoding for other in layer.ways) > 1
+    return f"{way.encoding} ({', '.join(way.kernels)})" if several else way.encoding
 
 
 def ways(stored: Sequence[StoredWeights]) -> list[tuple[StoredWeights, Way]]:

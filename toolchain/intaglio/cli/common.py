@@ -29,7 +29,8 @@ from ..escape import for_terminal
 
 if TYPE_CHECKING:
     from ..graph import Graph
-    from ..package import Quantization, Say
+    from ..models import Quantization
+    from ..progress import Say
     from ..quantize.methods import Method
     from ..quantize.scales import ActivationBits as ActivationWidth
 
@@ -214,7 +215,7 @@ def quantization(
     activations: str,
 ) -> Quantization | None:
     """The options that say how to quantize, together. Raises DataError for those that need --calibrate."""
-    from ..package import Quantization
+    from ..models import Quantization
 
     wide = activations != "8"
     options = {

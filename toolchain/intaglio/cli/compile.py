@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..boards import Board
+    from ..compiled_folder import Compiled
     from ..graph import Graph
-    from ..package import Compiled
 
 
 def compile_(
@@ -37,14 +37,16 @@ def compile_(
 
     A float model becomes float32 C, or integers with --calibrate.
     """
-    from .. import boards, package
+    from .. import boards, compiled_folder, models
 
     with common.steps() as say:
         found = boards.load(board)
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
-        graph = package.load(model, how, say, common.module_of(module, example))
-        lossless = lossless or package.is_lossless(model)
-        compiled = package.compile_graph(graph, found, out, build, say, lossless, weights or package.stored_as(model))
+        graph = models.opened(model, how, say, common.module_of(module, example))
+        lossless = lossless or compiled_folder.is_lossless(model)
+        compiled = compiled_folder.compiled(
+            graph, found, out, build, say, lossless, weights or compiled_folder.stored_as(model)
+        )
     console = common.console()
     console.print(_sizes(compiled, found))
     console.print(f"{out}: {_contents(compiled)}", soft_wrap=True)

@@ -40,7 +40,7 @@ def evaluate(
 
     A float model is evaluated as it is too; without --calibrate and --board, only so.
     """
-    from .. import files, package
+    from .. import files, models, prepare
     from ..graph import float_model
     from ..judge import Data, float_accuracy, judge
 
@@ -48,14 +48,14 @@ def evaluate(
     with common.steps() as say:
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
         made_by = common.module_of(module, example)
-        graph = package.reference(source, say=say, module=made_by)
+        graph = models.reference(source, say=say, module=made_by)
         is_float = graph is not None and float_model(graph)
         if graph is not None and is_float:
             results.append(float_accuracy(graph, Data.read(data, graph), say))
         if not is_float or calibrate is not None or board is not None:
-            found = package.board_for(source, board)
+            found = prepare.board_for(source, board)
             if how is not None:
-                graph = package.load(source, how, say, made_by)
+                graph = models.opened(source, how, say, made_by)
             read = Data.read(data, graph, source)
             calibrated = how is not None
             judged = judge(graph, found, read, folder=source, calibrated=calibrated, timeout=timeout, say=say)

@@ -31,17 +31,17 @@ def export(
     What one of them lacks, or rounds otherwise, is written as operators that it has; where there is no such form, it is
     refused with the runtime's name.
     """
-    from .. import files, package
+    from .. import compiled_folder, files, models
     from ..emit.tflite import write
     from ..lower.portable import portable
     from ..ops.portable import RUNTIMES
 
     with common.steps() as say:
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
-        graph = package.load(source, how, say, common.module_of(module, example))
+        graph = models.opened(source, how, say, common.module_of(module, example))
         if lossless:
             say("removing channels")
-            graph = package.losslessly_reduced(graph, borders=False)
+            graph = compiled_folder.losslessly_reduced(graph, borders=False)
         say("writing")
         made, notes = portable(graph, RUNTIMES if runtime is None else (runtime,))
         data = write(made)

@@ -32,7 +32,7 @@ def inspect(
     """Operators, shapes, MACs, parameters and quantization of a model, and what is unsupported and why."""
     from .. import boards
     from ..errors import DataError, UnsupportedError
-    from ..package import read
+    from ..models import shown as read
     from ..profile import SELECT
     from ..stored_weights import stored_weights
     from ..summary import summarize

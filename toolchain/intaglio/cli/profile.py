@@ -12,7 +12,7 @@ from . import common
 
 if TYPE_CHECKING:
     from ..graph import Array, Graph
-    from ..package import Say
+    from ..progress import Say
 
 
 def profile(
@@ -40,7 +40,7 @@ def profile(
 
     Exits with status 1 when a byte differs. Float32 outputs are compared by their relative error.
     """
-    from .. import arrays, diverge, files, package
+    from .. import arrays, diverge, files, models, prepare
     from .. import profile as profiling
     from ..errors import DataError, RunError
     from ..graph import computes_in_float
@@ -51,16 +51,16 @@ def profile(
         raise DataError("--qemu-args", f"cannot be split ({error})", "arguments as in a shell") from error
     blame = ""
     with common.steps() as say:
-        found = package.board_for(source, board)
+        found = prepare.board_for(source, board)
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
-        graph = package.reference(source, how, say, common.module_of(module, example))
-        ports = package.ports_of(source, graph)[0]
+        graph = models.reference(source, how, say, common.module_of(module, example))
+        ports = models.ports_of(source, graph)[0]
         batch = (
             arrays.random_batch(ports, profiling.RANDOM_INPUTS)
             if inputs is None
             else arrays.batch(arrays.load(inputs, ports), ports, str(inputs))
         )
-        with package.prepared(source, found, graph, say, calibrated=how is not None) as firmware:
+        with prepare.prepared(source, found, graph, say, calibrated=how is not None) as firmware:
             want = None if graph is None else _reference(graph, batch.arrays, say)
             say(f"running {len(batch)} inferences on {found.name}")
             exact = graph is None or not computes_in_float(graph)

@@ -60,7 +60,7 @@ def quantize(
 ) -> None:
     """Quantize a float model to int8 (weights per channel), or to int16 activations with int8 weights, and write it as
     a .tflite."""
-    from .. import files, package
+    from .. import compiled_folder, files, models
     from ..budget import bits_within_bytes, bits_within_drop
     from ..emit.tflite import write
     from ..errors import DataError
@@ -72,10 +72,10 @@ def quantize(
         raise DataError("-o", "is missing", "", "Name the .tflite to write, or ask for --report")
     compared: QuantizationReport | None = None
     with common.steps() as say:
-        graph = package.load(model, say=say, module=common.module_of(module, example))
+        graph = models.opened(model, say=say, module=common.module_of(module, example))
         if not float_model(graph):
             raise DataError(str(model), "is quantized already", "a float model")
-        arrays = package.calibration_data(graph, calibrate)
+        arrays = models.calibration_data(graph, calibrate)
 
         def made(bits: WeightBits) -> Graph:
             return post_training(
@@ -96,7 +96,7 @@ def quantize(
                 chosen = bits_within_drop(every, max_drop, test, graph, made, say)
         say("quantizing")
         found = made(chosen)
-        written = package.losslessly_reduced(found, borders=False) if lossless else found
+        written = compiled_folder.losslessly_reduced(found, borders=False) if lossless else found
         data = write(written) if out is not None else b""
         if report or json is not None:
             say("comparing floats and integers")

@@ -41,15 +41,15 @@ def run(
 
     Integer inputs pass through. Float inputs are quantized where the model takes integers; outputs are then floats.
     """
-    from .. import arrays, package, runners
+    from .. import arrays, models, prepare, runners
 
     with common.steps() as say:
-        found = package.board_for(source, board)
+        found = prepare.board_for(source, board)
         how = common.quantization(calibrate, method, keep_float, weight_bits, activation_bits)
-        graph = package.reference(source, how, say, common.module_of(module, example))
-        ports = package.ports_of(source, graph)
+        graph = models.reference(source, how, say, common.module_of(module, example))
+        ports = models.ports_of(source, graph)
         batch = arrays.batch(arrays.load(inputs, ports[0]), ports[0], str(inputs))
-        with package.prepared(source, found, graph, say, calibrated=how is not None) as firmware:
+        with prepare.prepared(source, found, graph, say, calibrated=how is not None) as firmware:
             running = f"running {len(batch)} inferences on {found.name}"
             say(running, 0, len(batch))
             result = runners.run(

@@ -123,10 +123,18 @@ def _own(graph: Graph) -> list[str]:
 
 
 def _alignment(graph: Graph) -> str:
-    """Where the caller's buffers may start: at their elements' alignment."""
-    ends = (*graph.inputs, *graph.outputs)
-    wide = max(DTYPES[graph.tensors[n].dtype].itemsize for n in ends)
-    return f"Buffers of more than bytes start at a multiple of {wide}." if wide > 1 else "Buffers may start anywhere."
+    """Where the caller's buffers may start."""
+    starts: dict[int, list[str]] = {}
+    for kind, names in (("in", graph.inputs), ("out", graph.outputs)):
+        for i, n in enumerate(names):
+            align = DTYPES[graph.tensors[n].dtype].itemsize
+            starts.setdefault(align, []).append(port_name(kind, i, len(names)))
+    each = [
+        f"{'' if len(starts) == 1 else ', '.join(starts[align]) + ' '}"
+        f"{'anywhere' if align == 1 else f'at a multiple of {align}'}"
+        for align in sorted(starts)
+    ]
+    return f"Buffers start {'; '.join(each)}."
 
 
 def prototype(graph: Graph, given: bool = False) -> str:

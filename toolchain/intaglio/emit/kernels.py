@@ -2,8 +2,8 @@
 
 itg_conv2d_s8 is compiled as itg_conv2d_s8_1a2b3c4d, by a #define in its header. The digits are a hash of all the text
 that its machine code is made of: equal kernels of two folders have one name, others never meet. The definition is weak
-(ITG_KERNEL of itg.h), so the linker keeps one of equal ones. Between the first line and the last the text stays what
-it is in runtime_c/kernels: what is tested and proved there is what is compiled.
+(ITG_KERNEL of itg.h), so the linker keeps one of equal ones. Nothing else of the text in runtime_c/kernels changes:
+what is tested and proved there is what is compiled.
 """
 
 from __future__ import annotations
@@ -15,29 +15,30 @@ from collections.abc import Mapping
 from ..errors import GraphError
 from .stamp import of_runtime
 
-_DEFINITION = re.compile(r"^(?!static\b|typedef\b)(?=\w[\w *]*?[ *](itg_\w+)\([^;{}]*\)\s*\{)", re.M)
+_HEAD = r"^(?!static\b|typedef\b)(?=\w[\w *]*?[ *](itg_\w+)\([^;{}]*\)"
+_DEFINITION = re.compile(_HEAD + r"\s*\{)", re.M)
 """In front of a function that other files may call."""
+_DECLARATION = re.compile(_HEAD + r";)", re.M)
 _INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 
 
 def written(texts: Mapping[str, str]) -> dict[str, str]:
     """Kernel files as a folder holds them, from those of the repository by name, e.g. `conv2d.c` and `conv2d.h`.
 
-    Raises GraphError for a source that defines no kernel, or has no header of its name.
+    Raises GraphError for a function that no header declares: others could not call it by its name.
     """
+    sources = {name: content_hash(name, texts) for name in texts if name.endswith(".c")}
+    defined = {f: (name, f"{f}_{digits}") for name, digits in sources.items() for f in _DEFINITION.findall(texts[name])}
+    declared = {name: _DECLARATION.findall(text) for name, text in texts.items() if name not in sources}
+    for function in sorted(set(defined).difference(*declared.values())):
+        raise GraphError(f"kernel {defined[function][0]}", f"defines {function}", "what a header of kernels declares")
     found: dict[str, str] = {}
     for name, text in texts.items():
-        stem = name.rsplit(".", 1)[0]
-        source = texts.get(f"{stem}.c")
-        if name.endswith(".c"):
-            if not _DEFINITION.search(text) or f"{stem}.h" not in texts:
-                raise GraphError(f"kernel {name}", "defines no function, or has no header", f"itg_..., {stem}.h")
-            digits = content_hash(name, texts)
-            found[name] = "\n".join([of_runtime(f"Kernel {stem} {digits}"), _source(text)])
+        if name in sources:
+            found[name] = f"{of_runtime(f'Kernel {name} {sources[name]}')}\n{_source(text)}"
         else:
-            digits = content_hash(f"{stem}.c", texts) if source is not None else ""
-            names = {n: f"{n}_{digits}" for n in _DEFINITION.findall(source)} if source is not None else {}
-            found[name] = "\n".join([of_runtime(f"Kernel header {stem}"), _header(text, names)])
+            names = {f: defined[f][1] for f in declared[name] if f in defined}
+            found[name] = f"{of_runtime(f'Kernel header {name}')}\n{_header(text, names)}"
     return found
 
 
@@ -83,6 +84,10 @@ def _header(text: str, names: Mapping[str, str]) -> str:
     if not at:
         raise GraphError("a kernel's header", "has no guard", "#ifndef ITG_X_H, #define ITG_X_H, ... #endif")
     end = max(i for i, line in enumerate(lines) if line.startswith("#endif"))
+    if _DECLARATION.search("\n".join(lines[:at])):
+        raise GraphError("a kernel's header", "declares a kernel before its last #include", "#include lines first")
+    if not "".join(lines[at:end]).strip():
+        return text  # the last #include comes after all code, which is `static inline`: see dsp.h
     opened = ["", "#ifdef __cplusplus", 'extern "C" {', "#endif"]
     defines = ["", *(f"#define {name} {hashed}" for name, hashed in names.items())] if names else []
     closed = ["#ifdef __cplusplus", "}", "#endif", "", *lines[end:], ""]

@@ -52,7 +52,7 @@ class Source:
             '#error "this file and itg.h come from different releases of intaglio: generate the model again"',
             "#endif",
             "",
-            *self.section(self.flash, "WEIGHTS", "Where the constants go: see ITG_CONFIG in itg.h."),
+            *self.section(self.flash, "WEIGHTS", "Where weights and tables go: see itg.h."),
         ]
         for tensor_name, c_name in self.weights.items():
             t = graph.tensors[tensor_name]

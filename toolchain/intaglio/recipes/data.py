@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import accuracy, arrays, package
+from .. import accuracy, arrays, models
 from ..errors import DataError
 from ..graph import Array, Graph, as_array
 
@@ -126,7 +126,7 @@ class _Counted(_Checked):
 
 def classes(graph: Graph) -> int:
     """Raises UnsupportedError for what is no classifier."""
-    return accuracy.classes_of(graph.name, package.ports(graph)[1], len(graph.states()))
+    return accuracy.classes_of(graph.name, models.ports(graph)[1], len(graph.states()))
 
 
 def of(given: Any, graph: Graph, what: str, loss: Any) -> Data:
@@ -142,7 +142,7 @@ def of(given: Any, graph: Graph, what: str, loss: Any) -> Data:
     """
     if isinstance(given, str | os.PathLike):
         path = Path(given)
-        ports = package.ports(graph)[0]
+        ports = models.ports(graph)[0]
         found: Mapping[str, Any] = arrays.load(path, ports)
         batch = arrays.batch(found, ports, str(path))
         y = arrays.load_labels(path, len(batch), classes(graph)) if arrays.holds_labels(path) else None
@@ -152,7 +152,7 @@ def of(given: Any, graph: Graph, what: str, loss: Any) -> Data:
     if isinstance(given, Mapping):
         named = {k: as_array(v) for k, v in given.items()}
         targets = named.get("y")
-        batch = arrays.batch(named, package.ports(graph)[0], what)
+        batch = arrays.batch(named, models.ports(graph)[0], what)
         if targets is not None and loss is None:
             targets = arrays.labels(targets, len(batch), classes(graph), f"{what}: y")
         elif targets is not None and len(targets) != len(batch):

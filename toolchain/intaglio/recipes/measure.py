@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import accuracy, arrays, boards, interpret, package
+from .. import accuracy, arrays, boards, interpret, models
 from ..boards import Board
 from ..compress.lossless import cost
 from ..errors import BuildError, FitError, ToolError, UnsupportedError
@@ -97,7 +97,7 @@ def _outputs(graph: Graph, test: Data, each: Callable[[int], None]) -> Array:
     if float_model(graph):
         return float_outputs(graph, test.x, each)
     samples = Samples(test.where, dict(zip(graph.inputs, test.x, strict=True)))
-    inputs, outputs = package.ports(graph)
+    inputs, outputs = models.ports(graph)
     try:
         found = judge(
             graph, boards.load("host"), samples, timeout=TIMEOUT, cache=_cache(),

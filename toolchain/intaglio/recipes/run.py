@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from .. import boards, graph_file, package, pipeline
+from .. import boards, compiled_folder, graph_file, models, pipeline
 from ..boards import Board
 from ..compress.tie import tied_as_given
 from ..emit import tflite
@@ -369,7 +369,7 @@ def _graph(model: Any, module: ModuleOf | None) -> Graph:
         remedy = "Other modules become graphs with from_torch"
         raise DataError("model", f"is {type(model).__name__}", "a path or a Graph", remedy)
     path = Path(model)
-    return tied_as_given(package.load(path) if package.is_compiled(path) else pipeline.load(path, module))
+    return tied_as_given(models.opened(path) if compiled_folder.is_compiled(path) else pipeline.load(path, module))
 
 
 def _teachers(plan: Recipe) -> dict[str, Graph]:

@@ -6,6 +6,7 @@ runtime_c/transport/pipes.c and semihosting.c open them as files, so that emulat
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -59,6 +60,8 @@ class PipeLink:
                 path = Path(folder.name) / name
                 os.mkfifo(path)
                 self._pipes.append(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+            # 64 KB as a rule, less for a user with many pipes; half of it, for a pipe counts whole pages.
+            self.window = min(fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) for pipe in self._pipes) // 2
             self._process = tools.start(command, cwd=Path(folder.name), file_bytes=_SPARE)
         except BaseException:
             for pipe in self._pipes:

@@ -31,6 +31,11 @@ class LinkError(Exception):
 class Link(Protocol):
     """Bytes to and from a firmware, in order. `deadline`: a time of time.monotonic()."""
 
+    @property
+    def window(self) -> int:
+        """Bytes that the link holds each way while nobody reads: so much may be under way; 0: one request at a time."""
+        ...
+
     def send(self, data: bytes, deadline: float) -> None:
         """Raises LinkError."""
         ...
@@ -70,6 +75,8 @@ class LinkSession:
         manifest = self._firmware.manifest
         arrays = checked_inputs(manifest, inputs)
         n, seconds = len(arrays[0]), self._options.timeout if timeout is None else timeout
+        reply_bytes = record.BYTES + manifest.output_bytes
+        ahead = max(1, self._link.window // max(reply_bytes, manifest.input_bytes + len(record.request(0))))
         if not self._open:
             raise RunError(self._where, "has ended: no inference can follow", "", "Open another session")
         deadline = time.monotonic() + seconds
@@ -78,9 +85,10 @@ class LinkSession:
         told = time.monotonic()
         try:
             for i in range(n):
-                flags = (record.RESET if i == 0 else 0) | (0 if self._records else record.PAINT)
-                self._link.send(b"".join([record.request(flags), *(row[i].tobytes() for row in rows)]), deadline)
-                reply = self._link.receive(record.BYTES + manifest.output_bytes, deadline)
+                if i % ahead == 0:
+                    group = range(i, min(i + ahead, n))
+                    self._link.send(b"".join(self._request(rows, k) for k in group), deadline)
+                reply = self._link.receive(reply_bytes, deadline)
                 self._note(record.unpack(reply[: record.BYTES]))
                 replies[i] = np.frombuffer(reply, np.uint8, offset=record.BYTES)
                 if done is not None and (i == n - 1 or time.monotonic() - told >= _TOLD_EVERY):
@@ -143,6 +151,10 @@ class LinkSession:
     @property
     def _where(self) -> str:
         return f"{self._firmware.manifest.model} on {self._firmware.board.name}"
+
+    def _request(self, rows: Sequence[Array], i: int) -> bytes:
+        flags = (record.RESET if i == 0 else 0) | (0 if self._inferences or i else record.PAINT)
+        return b"".join([record.request(flags), *(row[i].tobytes() for row in rows)])
 
     def _note(self, said: record.Record) -> None:
         self._inferences += 1
