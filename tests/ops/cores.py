@@ -41,7 +41,7 @@ def compiler(target: Target, folder: Path) -> tuple[list[str], list[str]]:
     (folder / "start.c").write_text(START)
     memory = boards.load(BOARDS[target.name]).memory
     assert memory is not None
-    origin = memory.flash_origin
+    origin = memory.of("code").origin
     places = [
         f"-Wl,--section-start=.first={origin:#x}",
         f"-Wl,--section-start=.init={origin + 0x40:#x}",

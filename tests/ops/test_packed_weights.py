@@ -196,5 +196,5 @@ def test_packed_weights_that_are_also_an_output(bits, weights, monkeypatch):
     graph = Graph("case", (node,), {t.name: t for t in (x, w, y)}, ("x",), ("y", "w"))
     rows = inputs_for(graph, rng, random=1)
     compiled = pipeline.compile_graph
-    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, board: compiled(graph, board, weights=weights))
+    monkeypatch.setattr(pipeline, "compile_graph", lambda *given, **more: compiled(*given, **more, weights=weights))
     compare("host C", [graph], [rows], [numpy_reference(graph, rows)], host_c([graph], [rows]), 0)

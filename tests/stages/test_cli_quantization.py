@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import tiny_models
 from command_line import HAVE_GCC, call, fails, need_gcc, need_torch, ok
 

@@ -81,9 +81,12 @@ def compile_all(
 def _here() -> list[Path]:
     """The current folder, which stands in debug information: as the system calls it, and as the shell does."""
     try:
-        found = [Path.cwd(), Path(os.environ.get("PWD") or Path.cwd())]
+        found = [Path.cwd()]
     except FileNotFoundError:  # it was removed
         return []
+    shell = Path(os.environ.get("PWD", ""))
+    if shell.is_absolute() and shell.exists() and shell.samefile(found[0]):
+        found.append(shell)
     return [path for path in found if path != Path(path.anchor)]  # of which everything is a part
 
 
