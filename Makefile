@@ -1,11 +1,12 @@
 # Everything sets itself up first: see scripts/setup.sh.
 PYTHON = .venv/bin/python
 
-.PHONY: help setup demo test bench prove soak lint clean
+.PHONY: help setup demo quick test bench prove soak lint clean
 
 help:
 	@echo "make setup   apt packages and .venv (the others do this by themselves)"
 	@echo "make demo    train, quantize, compile, run on four emulated boards, compare, measure"
+	@echo "make quick   lint, types, 30 random cases of each operator on this computer and a Cortex-M4"
 	@echo "make test    lint, types, all tests"
 	@echo "make bench   regenerate benchmarks/results"
 	@echo "make prove   Frama-C proves that kernels that changed have no undefined behaviour"
@@ -18,6 +19,9 @@ setup:
 
 demo: setup
 	@$(PYTHON) examples/demo.py
+
+quick: setup
+	@scripts/test.sh lint quick
 
 test: setup
 	@scripts/test.sh lint pytest

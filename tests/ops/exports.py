@@ -24,6 +24,9 @@ from intaglio.ops.tanh import Tanh
 
 CLOSE = 2e-5
 """Of the largest number of a case: how far floats may be from the reference."""
+ONE_OFF = {("softmax", "int16", "litert"): 1}
+"""Where a runtime may be so far off. LiteRT fills its table of exponentials with the expf of the computer that it runs
+on: two of 513 points are one off with the C library of the tests, and so is an output in a thousand."""
 AS_IT_IS, OTHERWISE, REFUSED = "as it is", "otherwise", "refused"
 
 
@@ -95,7 +98,8 @@ def judged(given, only=runtimes.RUNTIMES) -> list[Row]:
     for runtime in only:
         found = runtimes.outputs(runtime, [data for _, _, data, _ in work], [feeds for *_, feeds in work])
         for (row, graph, _, feeds), want, got in zip(work, wanted, found, strict=True):
-            problem = got if isinstance(got, str) else _differing(want, got, feeds)
+            off = ONE_OFF.get((row.operator, row.dtype, runtime), 0)
+            problem = got if isinstance(got, str) else _differing(want, got, feeds, off)
             row.compared += 0 if runtime != only[0] else sum(a.size for outs in want for a in outs)
             if problem:
                 row.wrong.setdefault(NAMES[runtime], []).append(f"{graph.name}: {problem}")
@@ -107,8 +111,8 @@ def _general(note: str) -> str:
     return " ".join("n" if word.strip(";,").isdigit() and len(word) > 1 else word for word in note.split())
 
 
-def _differing(want, got, feeds) -> str:
-    """What differs, or an empty string: bytes must be equal, floats close."""
+def _differing(want, got, feeds, off=0) -> str:
+    """What differs, or an empty string: integers must be equal (or at most `off` apart), floats close."""
     for outs, made, given in zip(want, got, feeds, strict=True):
         largest = max(float(np.abs(v.astype(np.float64)).max()) for v in (*given, *outs)) + 1e-6
         for a, b in zip(outs, made, strict=True):
@@ -118,6 +122,6 @@ def _differing(want, got, feeds) -> str:
                 error = float(np.abs(a.ravel().astype(np.float64) - b.ravel()).max()) / largest
                 if not error < CLOSE:
                     return f"an error of {error:.1e}"
-            elif (a.ravel() != b.ravel()).any():
+            elif (np.abs(a.ravel().astype(np.int64) - b.ravel()) > off).any():
                 return f"{int((a.ravel() != b.ravel()).sum())} of {a.size} numbers differ"
     return ""
