@@ -1,11 +1,12 @@
 # Everything sets itself up first: see scripts/setup.sh.
 PYTHON = .venv/bin/python
 
-.PHONY: help setup demo test docs bench prove soak lint clean
+.PHONY: help setup demo quick test docs bench prove soak lint clean
 
 help:
 	@echo "make setup   apt packages and .venv (the others do this by themselves)"
 	@echo "make demo    train, quantize, compile, run on four emulated boards, compare, measure"
+	@echo "make quick   lint, types, 30 random cases of each operator on this computer and a Cortex-M4"
 	@echo "make test    lint, types, all tests"
 	@echo "make docs    the pages of docs/ as a site, in build/site"
 	@echo "make bench   regenerate benchmarks/results"
@@ -19,6 +20,9 @@ setup:
 
 demo: setup
 	@$(PYTHON) examples/demo.py
+
+quick: setup
+	@scripts/test.sh lint quick
 
 test: setup
 	@scripts/test.sh lint pytest

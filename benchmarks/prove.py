@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 from common import RESULTS, ROOT, publish, table
 
-KERNELS = ROOT / "runtime_c" / "kernels" / "c"
-TESTS = ("tests/ops", "tests/stages/test_random_graphs.py")
+KERNELS = ROOT / "runtime_c" / "kernels"
+TESTS = ("tests/ops", "tests/kernels", "tests/stages/test_random_graphs.py")
 EACH = 4
 """Models for a kernel."""
 SMALL = 1500
@@ -72,7 +72,7 @@ def main() -> None:
     names = [a for a in sys.argv[1:] if not a.startswith("-")]
     path = RESULTS / "proved.json"
     known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"kernels": {}, "whole": []}
-    current = {p.stem: content(p) for p in sorted(KERNELS.glob("*.c"))}
+    current = {p.stem: content(p) for p in sources()}
     kernels = {k: entry for k, entry in known["kernels"].items() if k in current}
     stale = [k for k, h in current.items() if "--all" in sys.argv or kernels.get(k, {}).get("sha256") != h]
     if set(names) - set(current):
@@ -113,6 +113,11 @@ def all_proved(models: Sequence[dict[str, Any]]) -> bool:
     return bool(models) and all(m["proved"] for m in models)
 
 
+def sources() -> list[Path]:
+    """Every kernel: the portable ones, then those of the other folders. Instructions of a core are C here (dsp.h)."""
+    return sorted(KERNELS.glob("*/*.c"), key=lambda p: (p.parent.name != "c", p))
+
+
 def content(path: Path) -> str:
     """SHA-256 of a kernel with the headers that it includes."""
     found: dict[Path, bytes] = {}
@@ -120,7 +125,8 @@ def content(path: Path) -> str:
     while todo:
         body = todo[-1].read_bytes()
         found[todo.pop()] = body
-        headers = (path.parent / name.decode() for name in re.findall(rb'#include "(.+)"', body))
+        names = [name.decode() for name in re.findall(rb'#include "(.+)"', body)]
+        headers = [folder / name for name in names for folder in dict.fromkeys((path.parent, KERNELS / "c"))]
         todo += [h for h in headers if h.exists() and h not in found]
     return hashlib.sha256(b"".join(found[p] for p in sorted(found))).hexdigest()
 
@@ -139,15 +145,16 @@ class Recorder:
 
         return [harness.numpy_reference(g, rows) for g, rows in zip(graphs, feeds, strict=True)]
 
-    def host_c(self, graphs: Sequence[Any], feeds: Sequence[Any]) -> list[Any]:
-        self.cases += [case_of(graph) for graph in graphs]
+    def run_c(self, graphs: Sequence[Any], feeds: Sequence[Any], target: Any) -> list[Any]:
+        if target.system == "host":
+            self.cases += [case_of(graph, target) for graph in graphs]
         return self.tflm(graphs, feeds)
 
 
-def case_of(graph: Any) -> Case:
+def case_of(graph: Any, target: Any = None) -> Case:
     from intaglio import pipeline
 
-    files = pipeline.compile_graph(graph, "host")
+    files = pipeline.compile_graph(graph, "host", target=target)
     macs = sum(layer["macs"] for layer in json.loads(files["intaglio.json"])["layers"])
     return Case(described(graph), files, macs + sum(t.size for t in graph.tensors.values()), frozenset(traits(graph)))
 
@@ -156,12 +163,12 @@ def recorded() -> tuple[list[Case], list[Case]]:
     """What the tests of the operators compile; whole models."""
     import pytest
 
-    sys.path[:0] = [str(ROOT / "tests" / "ops"), str(ROOT / "tests" / "stages")]
+    sys.path[:0] = [str(ROOT / "tests" / name) for name in ("ops", "stages")]
     import harness
     import tiny_models
 
     recorder = Recorder()
-    harness.host_c, harness.tflm = recorder.host_c, recorder.tflm
+    harness.run_c, harness.tflm = recorder.run_c, recorder.tflm
     code = pytest.main(["-q", "-p", "no:xdist", "-p", "no:cacheprovider", *(str(ROOT / t) for t in TESTS)])
     if code != 0:
         raise SystemExit("make prove: the tests that make the models fail")

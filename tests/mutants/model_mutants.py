@@ -11,8 +11,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
-import test_random_graphs
-import test_sparse
+import random_graphs
+import sparse_files
 import tflite as tflite_schema
 import tiny_models
 from ai_edge_litert import schema_py_generated as schema
@@ -75,7 +75,7 @@ def seed_graph(rng: np.random.Generator) -> Graph:
         return pick(rng, (*tiny_models.ALL, tiny_models.floats))()
     if kind < 0.85:
         return importlib.import_module(pick(rng, OPERATORS)).case(rng)
-    return test_random_graphs.random_graph(rng, states=int(rng.integers(0, 2)))
+    return random_graphs.random_graph(rng, states=int(rng.integers(0, 2)))
 
 
 def changed_graph(rng: np.random.Generator) -> Graph:
@@ -160,9 +160,9 @@ def seed_tflite(rng: np.random.Generator) -> bytes:
     if rng.random() < 0.3:
         return pick(rng, KERAS).read_bytes()
     if rng.random() < 0.05:
-        dense = test_sparse.weights(0.1)
-        coded = test_sparse.encode(dense, *pick(rng, list(test_sparse.CASES.values())))
-        return test_sparse.sparse_file(dense, *coded, pick(rng, (np.float16, np.float32)))
+        dense = sparse_files.weights(0.1)
+        coded = sparse_files.encode(dense, *pick(rng, list(sparse_files.CASES.values())))
+        return sparse_files.sparse_file(dense, *coded, pick(rng, (np.float16, np.float32)))
     while True:
         try:
             return writer.write(seed_graph(rng))

@@ -31,6 +31,23 @@ def unary_case(rng, op, scale=None, out_scale=None, out_zero=None):
     return graph_of(op, [x], [act(rng, "y", shape, scale=out_scale, zero_point=out_zero)])
 
 
+def unary(op):
+    """Cases of one operator."""
+    return lambda rng: unary_case(rng, op)
+
+
+def positive(rng, op, out_scale=None):
+    """No input below zero: the domain of roots and logarithms."""
+    x = act(rng, "x", (1, 300), zero_point=-128, scale=decimal(rng) if rng.random() < 0.5 else None)
+    y = act(rng, "y", x.shape, scale=out_scale(x) if out_scale else decimal(rng))
+    return graph_of(op, [x], [y])
+
+
+def above_zero(x):
+    """Floats in that domain."""
+    return np.abs(x) + np.float32(1e-3)
+
+
 def broadcast_shapes(rng):
     """Two shapes of rank 0 to 4: equal, a scalar, a channel vector, or with sizes of 1 anywhere in either."""
     full = [int(v) for v in rng.integers(1, 7, int(rng.integers(1, 5)))]

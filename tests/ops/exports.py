@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 import every_operator
 import harness
 import numpy as np
+import packed
 import runtimes
-import test_packed_weights
-import test_softmax
 from harness import act, graph_of
 
 from intaglio import pipeline
@@ -20,10 +19,14 @@ from intaglio.lower.portable import portable
 from intaglio.ops.base import Op
 from intaglio.ops.logistic import Logistic
 from intaglio.ops.portable import NAMES
+from intaglio.ops.softmax import Softmax
 from intaglio.ops.tanh import Tanh
 
 CLOSE = 2e-5
 """Of the largest number of a case: how far floats may be from the reference."""
+ONE_OFF = {("softmax", "int16", "litert"): 1}
+"""Where a runtime may be so far off. LiteRT fills its table of exponentials with the expf of the computer that it runs
+on: two of 513 points are one off with the C library of the tests, and so is an output in a thousand."""
 AS_IT_IS, OTHERWISE, REFUSED = "as it is", "otherwise", "refused"
 
 
@@ -48,16 +51,15 @@ def cases(each: int, seed: int = 3):
     """(operator, dtype, graph): all that there is to be exported."""
     yield from every_operator.cases(each, seed)
     yield from ((f"{name}, deep", dtype, graph) for name, dtype, graph in every_operator.deep_cases(each, seed))
-    for number, (name, make) in enumerate(test_packed_weights.CASES.items()):
+    for name, make in packed.CASES.items():
         for bits in (4, 2):
             for i in range(each):
-                rng = np.random.default_rng([seed, number, bits, i])
-                graph = test_packed_weights.packed(make(rng), bits, rng)
+                rng = every_operator.random_of(name, seed, bits, i)
+                graph = packed.packed(make(rng), bits, rng)
                 yield f"{name}, {bits} bits", "int8", replace(graph, name=f"{name}_{bits}_{i}")
-    for number, (name, make) in enumerate({"logistic": _curve(Logistic()), "tanh": _curve(Tanh()),
-                                           "softmax": _softmax}.items()):  # fmt: skip
+    for name, make in {"logistic": _curve(Logistic()), "tanh": _curve(Tanh()), "softmax": _softmax}.items():
         for i in range(each):
-            yield name, "int16", replace(make(np.random.default_rng([seed, 9, number, i])), name=f"{name}_int16_{i}")
+            yield name, "int16", replace(make(every_operator.random_of(name, seed, i)), name=f"{name}_int16_{i}")
 
 
 def _curve(op: Op):
@@ -70,7 +72,7 @@ def _curve(op: Op):
 
 def _softmax(rng):
     x = act(rng, "x", (2, int(rng.integers(2, 60))), "int16", float(np.exp(rng.uniform(-10, -6))))
-    return graph_of(test_softmax.Softmax(), [x], [act(rng, "y", x.shape, "int16", 1 / 32768)])
+    return graph_of(Softmax(), [x], [act(rng, "y", x.shape, "int16", 1 / 32768)])
 
 
 def judged(given, only=runtimes.RUNTIMES) -> list[Row]:
@@ -96,7 +98,8 @@ def judged(given, only=runtimes.RUNTIMES) -> list[Row]:
     for runtime in only:
         found = runtimes.outputs(runtime, [data for _, _, data, _ in work], [feeds for *_, feeds in work])
         for (row, graph, _, feeds), want, got in zip(work, wanted, found, strict=True):
-            problem = got if isinstance(got, str) else _differing(want, got, feeds)
+            off = ONE_OFF.get((row.operator, row.dtype, runtime), 0)
+            problem = got if isinstance(got, str) else _differing(want, got, feeds, off)
             row.compared += 0 if runtime != only[0] else sum(a.size for outs in want for a in outs)
             if problem:
                 row.wrong.setdefault(NAMES[runtime], []).append(f"{graph.name}: {problem}")
@@ -108,8 +111,8 @@ def _general(note: str) -> str:
     return " ".join("n" if word.strip(";,").isdigit() and len(word) > 1 else word for word in note.split())
 
 
-def _differing(want, got, feeds) -> str:
-    """What differs, or an empty string: bytes must be equal, floats close."""
+def _differing(want, got, feeds, off=0) -> str:
+    """What differs, or an empty string: integers must be equal (or at most `off` apart), floats close."""
     for outs, made, given in zip(want, got, feeds, strict=True):
         largest = max(float(np.abs(v.astype(np.float64)).max()) for v in (*given, *outs)) + 1e-6
         for a, b in zip(outs, made, strict=True):
@@ -119,6 +122,6 @@ def _differing(want, got, feeds) -> str:
                 error = float(np.abs(a.ravel().astype(np.float64) - b.ravel()).max()) / largest
                 if not error < CLOSE:
                     return f"an error of {error:.1e}"
-            elif (a.ravel() != b.ravel()).any():
+            elif (np.abs(a.ravel().astype(np.int64) - b.ravel()) > off).any():
                 return f"{int((a.ravel() != b.ravel()).sum())} of {a.size} numbers differ"
     return ""

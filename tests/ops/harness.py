@@ -1,27 +1,32 @@
 """Judges one operator: NumPy reference = host C under ASan and UBSan = the tflite-micro oracle, on random cases.
 
-All cases of an operator go into one C program (one translation unit), so that 200 cases cost one compilation.
+All cases of an operator go into one C program (one translation unit), so that 200 cases cost one compilation; kernels
+are compiled once a run.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import cores
 import numpy as np
 
-from intaglio import interpret, oracle, pipeline, targets
+from intaglio import boards, interpret, oracle, pipeline, targets
 from intaglio.emit import tflite as writer
+from intaglio.firmware import objects
 from intaglio.graph import DTYPES, INT_RANGE, Graph, Node, Quant, Tensor, constant, verify
 from intaglio.manifest import Manifest
 from intaglio.ops.base import Op
 from intaglio.targets import Target
 
 Make = Callable[[np.random.Generator], Graph]
+MOST = int(os.environ.get("ITG_CASES", 1_000_000))
+"""Of random cases: see `pytest --cases`."""
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 
@@ -76,7 +81,7 @@ def inputs_for(graph: Graph, rng, random: int = 2) -> list[list[np.ndarray]]:
 def check_cases(
     make_case: Make, cases: int = 200, seed: int = 1, judge: bool = True, target: Target | None = None, uses: str = ""
 ) -> None:
-    """Fails naming seed, case and first differing element.
+    """Fails naming seed, case and first differing element. `pytest --cases N` makes at most N.
 
     Args:
         judge: False for what TFLM lacks.
@@ -84,12 +89,20 @@ def check_cases(
             (cores.py), on which the C then runs in QEMU.
         uses: the stem of a kernel that at least half of the cases are to call.
     """
-    graphs, feeds = [], []
-    for i in range(cases):
-        rng = np.random.default_rng([seed, i])
-        graph = replace(make_case(rng), name=f"case_{i}")
-        graphs.append(graph)
-        feeds.append(inputs_for(graph, rng))
+    made = [(np.random.default_rng([seed, i]), i) for i in range(min(cases, MOST))]
+    graphs = [replace(make_case(rng), name=f"case_{i}") for rng, i in made]
+    feeds = [inputs_for(graph, rng) for graph, (rng, _) in zip(graphs, made, strict=True)]
+    _check(graphs, feeds, seed, judge, target, uses)
+
+
+def check_graphs(graphs: Sequence[Graph], judge: bool = True) -> None:
+    """Like check_cases, of these graphs; one program for all."""
+    graphs = [replace(graph, name=f"case_{i}") for i, graph in enumerate(graphs)]
+    feeds = [inputs_for(graph, np.random.default_rng([1, i])) for i, graph in enumerate(graphs)]
+    _check(graphs, feeds, 1, judge, None, "")
+
+
+def _check(graphs, feeds, seed: int, judge: bool, target: Target | None, uses: str) -> None:
     expected = []
     for i, (graph, rows) in enumerate(zip(graphs, feeds, strict=True)):
         problems = [p for n in graph.nodes for p in n.op.check(graph.ins(n), graph.outs(n))]
@@ -98,7 +111,7 @@ def check_cases(
     target = target or targets.load("host")
     if uses:
         calling = sum(uses in {c.kernel for n in pipeline.selected(g, target).nodes for c in n.calls} for g in graphs)
-        assert calling > cases / 2, f"{uses} computes {calling} of {cases} cases"
+        assert calling > len(graphs) / 2, f"{uses} computes {calling} of {len(graphs)} cases"
     compare(f"C on {target.name}", graphs, feeds, expected, run_c(graphs, feeds, target), seed)
     if judge:
         compare("oracle", graphs, feeds, expected, tflm(graphs, feeds), seed)
@@ -145,23 +158,24 @@ def host_c(graphs, feeds):
 def run_c(graphs, feeds, target):
     """Outputs of the emitted C, all cases in one program: on this computer compiled by gcc with ASan and UBSan, on a
     core run in QEMU."""
+    board = boards.load("host")
     with tempfile.TemporaryDirectory() as tmp:
         folder = Path(tmp)
-        sources: set[str] = set()
-        calls, resets, includes = [], [], []
+        (folder / "kernels").mkdir()
+        written: dict[str, bytes] = {}
+        calls, resets = [], []
         for graph in graphs:
-            files = pipeline.compile_graph(graph, "host", target=target)
+            files = pipeline.compile_graph(graph, board, target=target)
+            manifest = Manifest.model_validate_json(files.pop("intaglio.json"))
             for name, body in files.items():
-                (folder / name).parent.mkdir(exist_ok=True)
-                (folder / name).write_bytes(body)
-            sources |= {n for n in files if n.startswith("kernels/") and n.endswith(".c")}
-            includes.append(f'#include "{graph.name}.c"')
-            manifest = Manifest.model_validate_json(files["intaglio.json"])
+                if name not in written:
+                    (folder / name).write_bytes(body)
+                assert written.setdefault(name, body) == body, f"two texts for {name}"
             calls.append(_call(manifest))
             resets.append(f"{graph.name}_reset(); " if manifest.state_bytes else "")
         # Buffers come from malloc, sized exactly, so that ASan sees the first byte read or written outside.
         main = (
-            "\n".join(includes) + "\n#include <stdio.h>\n#include <stdlib.h>\n"
+            "".join(f'#include "{graph.name}.c"\n' for graph in graphs) + "#include <stdio.h>\n#include <stdlib.h>\n"
             "static void *get(size_t n) { void *p = malloc(n); if (fread(p, 1, n, stdin) != n) exit(3); return p; }\n"
             "static void put(void *p, size_t n) { fwrite(p, 1, n, stdout); free(p); }\n"
             + "".join(f"static void f{i}(void) {{ {c} }}\n" for i, c in enumerate(calls))
@@ -170,17 +184,44 @@ def run_c(graphs, feeds, target):
             + "return 0; }\n"
         )
         (folder / "main.c").write_text(main)
-        compiler, after = ["gcc", *SANITIZE], []
-        if target.system != "host":
+        kernels = [folder / name for name in sorted(written) if name.endswith(".c") and name.startswith("kernels/")]
+        if target.system == "host":
+            _link([_object(path, folder) for path in kernels], folder)
+        else:
             compiler, after = cores.compiler(target, folder)
-        command = [*compiler, *STRICT, "-I.", "-Ikernels", "main.c", *sorted(sources), *after, "-lm", "-o", "prog"]
-        built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        assert built.returncode == 0, built.stderr[:3000]
+            _gcc([*compiler, *STRICT, "-I.", "-Ikernels", "main.c", *kernels, *after, "-lm", "-o", "prog"], folder)
         data = b"".join(x.tobytes() for rows in feeds for row in rows for x in row)
         program = [folder / "prog"] if target.system == "host" else cores.program(target, folder / "prog")
         ran = subprocess.run(program, input=data, capture_output=True, timeout=300)
         assert ran.returncode == 0, (ran.stderr or ran.stdout).decode(errors="replace")[:3000]
         return _split(ran.stdout, graphs, feeds)
+
+
+def _object(source: Path, folder: Path) -> Path:
+    """A kernel under the sanitizers, compiled once a run for all tests (intaglio/firmware/objects.py)."""
+    obj = source.with_suffix(".o")
+    maps = [f"-ffile-prefix-map={folder}=.", f"-fdebug-prefix-map={Path.cwd()}=."]
+    command = ["gcc", *SANITIZE, *STRICT, *maps, f"-I{folder}", f"-I{folder / 'kernels'}", "-c", source, "-o", obj]
+    shelf = objects.shelf("gcc", {Path.cwd(): "here", folder: "."})
+    key = shelf.key(command, obj) if shelf else ""
+    if shelf and shelf.fetch(key, obj):
+        return obj
+    included = source.with_suffix(".d")
+    _gcc([*command, "-MD", "-MF", included], None)
+    if shelf:
+        shelf.keep(key, obj, included)
+    return obj
+
+
+def _link(kernels: list[Path], folder: Path) -> None:
+    """main.c has nothing but calls: that is not worth an optimizer's time."""
+    command = ["gcc", *SANITIZE, "-O0", "-g1", *STRICT, "-I.", "-Ikernels", "main.c", *kernels, "-lm", "-o", "prog"]
+    _gcc(command, folder)
+
+
+def _gcc(command, folder: Path | None) -> None:
+    built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[:3000]
 
 
 def _call(m: Manifest) -> str:

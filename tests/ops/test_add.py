@@ -2,17 +2,14 @@
 
 import numpy as np
 import pytest
-from elementwise_cases import activation, binary_case, check_float_and_file
+from cases.add import case
+from elementwise_cases import check_float_and_file
 from harness import act, check_cases, graph_of
 
 from intaglio import interpret
 from intaglio.errors import GraphError
 from intaglio.ops.add import Add
 from intaglio.ops.elementwise import Broadcast, broadcast
-
-
-def case(rng):
-    return binary_case(rng, Add(activation(rng)), lambda a, b: max(a.scale, b.scale))
 
 
 def test_matches_oracle():

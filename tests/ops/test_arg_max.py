@@ -2,21 +2,15 @@
 
 import numpy as np
 import pytest
+from cases.arg_max import case
 from files import read_back
-from harness import act, check_cases, graph_of
+from harness import act, check_cases
 from reading import refusal
 
 from intaglio.errors import GraphError
 from intaglio.graph import Tensor
 from intaglio.ops.arg_max import ArgMax
 from intaglio.ops.base import TfliteOp
-
-
-def case(rng):
-    shape = tuple(int(v) for v in rng.integers(1, 8, int(rng.integers(1, 5))))
-    op = ArgMax(int(rng.integers(len(shape))))
-    x = act(rng, "x", shape)
-    return graph_of(op, [x], [Tensor("y", op.infer([x], [])[0][0], "int32")])
 
 
 def test_matches_oracle():

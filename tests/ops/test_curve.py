@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from elementwise_cases import check_float_and_file, decimal, halfway, unary_case
+from cases import rsqrt
+from elementwise_cases import check_float_and_file, decimal, halfway, positive, unary_case
 from files import read_back
 from floats import real
 from harness import act, check_cases, graph_of, host_c, inputs_for, numpy_reference, tflm
@@ -30,17 +31,6 @@ CURVES = [Elu(0.5), Gelu(False), Gelu(True), Silu(), HardSigmoid(), HardSigmoid(
 POSITIVE = [Sqrt(), Log()]
 
 
-def positive(rng, op, out_scale=None):
-    """No input below zero: the domain of roots and logarithms."""
-    x = act(rng, "x", (1, 300), zero_point=-128, scale=decimal(rng) if rng.random() < 0.5 else None)
-    y = act(rng, "y", x.shape, scale=out_scale(x) if out_scale else decimal(rng))
-    return graph_of(op, [x], [y])
-
-
-def rsqrt_case(rng):
-    return positive(rng, Rsqrt(), lambda x: np.exp(rng.uniform(-3, 3)) / np.sqrt(x.scale) / 128)
-
-
 @pytest.mark.parametrize("op", JUDGED, ids=str)
 def test_matches_oracle(op):
     check_cases(lambda rng: unary_case(rng, op), 200)
@@ -56,7 +46,7 @@ def test_halves_match_oracle(op):
 
 
 def test_rsqrt_matches_oracle():
-    check_cases(rsqrt_case, 300)
+    check_cases(rsqrt.case, 300)
 
 
 def test_c_looks_up_what_the_reference_says():
@@ -79,7 +69,7 @@ def test_every_byte_of_the_domain_is_near_the_real_function(op):
     import torch
 
     for i in range(20):
-        graph = (rsqrt_case if op == Rsqrt() else lambda rng: positive(rng, op))(np.random.default_rng([6, i]))
+        graph = (rsqrt.case if op == Rsqrt() else lambda rng: positive(rng, op))(np.random.default_rng([6, i]))
         x, y = graph.tensors["x"], graph.tensors["y"]
         check_nearest(op, x, y, torch, 1.01 if op == Rsqrt() else 0.501)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases.depth_to_space import case
 from files import read_back
 from files import refusal as forged
 from floats import check_forward
@@ -12,15 +13,6 @@ from harness import act, check_cases, graph_of
 from intaglio.errors import GraphError
 from intaglio.ops.depth_to_space import DepthToSpace
 from intaglio.ops.space_to_depth import SpaceToDepth
-
-
-def case(rng, kind=DepthToSpace, block=None):
-    b = int(rng.integers(1, 4)) if block is None else block
-    h, w, c = (int(v) for v in rng.integers(1, 6, 3))
-    shape = (1, h, w, c * b * b) if kind is DepthToSpace else (1, h * b, w * b, c)
-    x = act(rng, "x", shape)
-    op = kind(b)
-    return graph_of(op, [x], [replace(x, name="y", shape=op.infer([x], [])[0][0])])
 
 
 @pytest.mark.parametrize("kind", [DepthToSpace, SpaceToDepth])

@@ -1,5 +1,7 @@
 """An exported file runs in TFLM and LiteRT with the bytes of the reference, or is refused with the runtime's name."""
 
+import cases as operators
+import every_operator
 import exports
 import numpy as np
 import pytest
@@ -41,8 +43,14 @@ def test_every_operator(only):
 
 
 def test_every_operator_is_among_the_cases():
-    found = {n.op.name for _, _, graph in exports.cases(1) for n in graph.nodes}
-    assert set(all_ops()) - found == {"unsupported"}
+    """What has no module in cases/ is named here."""
+    without = set(all_ops()) - set(operators.by_module()) - {"unsupported"}
+    assert not without, f"tests/ops/cases has no module for {', '.join(sorted(without))}"
+    for name, found in operators.by_module().items():
+        assert {c.op.name for c in found} == {name}
+        for c in found:
+            graph = c.make(every_operator.random_of(c.name, 1))
+            assert c.op in [type(n.op) for n in graph.nodes], f"{c.name}: its graph has no such node"
 
 
 def case(op, **more):

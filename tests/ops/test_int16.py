@@ -1,29 +1,9 @@
 """int16 activations (16x8): the cases of every operator's own test, widened, against the oracle."""
 
-from dataclasses import replace
-
+import cases as operators
 import numpy as np
 import pytest
-import test_add
-import test_average_pool2d
-import test_concatenation
-import test_conv2d
-import test_depthwise_conv2d
-import test_fully_connected
-import test_leaky_relu
-import test_max_pool2d
-import test_maximum
-import test_mean
-import test_minimum
-import test_mul
-import test_pad
-import test_reshape
-import test_resize_nearest_neighbor
-import test_split
-import test_strided_slice
-import test_sub
-import test_transpose
-import test_transpose_conv
+from cases import conv2d, depthwise_conv2d, fully_connected, leaky_relu, mul, transpose_conv
 from elementwise_cases import decimal
 from every_operator import FINER, widened
 from files import read_back
@@ -40,61 +20,26 @@ from intaglio.ops.logistic import Logistic
 from intaglio.ops.mul import Mul
 from intaglio.ops.quantize import Quantize
 from intaglio.ops.relu import Relu
-from intaglio.ops.reshape import Reshape
 from intaglio.ops.softmax import Softmax
 from intaglio.ops.softmax16 import MAX_ROW
 from intaglio.ops.tanh import Tanh
 
-WEIGHTED = (test_conv2d, test_depthwise_conv2d, test_fully_connected, test_transpose_conv)
-BINARY = (test_add, test_sub, test_mul, test_maximum, test_minimum)
-MOVEMENT = (test_concatenation, test_pad, test_resize_nearest_neighbor, test_split, test_strided_slice)
+WIDE = [c for c in operators.every() if "int16" in c.dtypes]
 
 
 def wide(case):
     return lambda rng: widened(case(rng), rng)
 
 
-@pytest.mark.parametrize("module", WEIGHTED)
-def test_weighted_match_oracle(module):
-    check_cases(wide(module.case), 250)
-
-
-@pytest.mark.parametrize("module", WEIGHTED)
-def test_weighted_halves_match_oracle(module):
-    check_cases(wide(module.halves), 60)
-
-
-@pytest.mark.parametrize("module", BINARY)
-def test_two_inputs_match_oracle(module):
-    check_cases(wide(module.case), 250)
-
-
-@pytest.mark.parametrize("module", MOVEMENT)
-def test_movement_matches_oracle(module):
+@pytest.mark.parametrize("found", WIDE, ids=lambda c: c.name)
+def test_matches_oracle(found):
     """Cases of other dtypes among them stay as they are."""
-    check_cases(wide(module.case), 200)
+    check_cases(wide(found.make), 220, judge=found.oracle)
 
 
-def test_pools_match_oracle():
-    for op in (test_average_pool2d.AveragePool2D, test_max_pool2d.MaxPool2D):
-        check_cases(wide(lambda rng, op=op: test_max_pool2d.pool_case(rng, op)), 200)
-
-
-def test_mean_matches_oracle():
-    check_cases(wide(lambda rng: test_mean.case_of(rng, [1, 2, 3, 4], 2)), 250)
-    check_cases(wide(test_mean.halves), 60)
-
-
-def test_reshape_matches_oracle():
-    def case(rng):
-        (x,), (y,), _ = test_reshape.reshaped(rng)
-        return widened(graph_of(Reshape(y.shape), [x], [replace(y, quant=x.quant)]), rng)
-
-    check_cases(case, 200)
-
-
-def test_transpose_matches_oracle():
-    check_cases(lambda rng: test_transpose.case_of(rng, [1, 2, 3, 4, 5], ["int16"]), 200)
+@pytest.mark.parametrize("found", [c for c in WIDE if c.halves], ids=lambda c: c.name)
+def test_halves_match_oracle(found):
+    check_cases(wide(found.halves), 60)
 
 
 # ---- one input --------------------------------------------------------------------------------------------------
@@ -172,10 +117,6 @@ def test_relu_n1_to_1():
     # TFLM has no such operator.
     op = Relu("relu_n1_to_1")
     check_cases(lambda rng: long_case(rng, op, decimal(rng) / 64, decimal(rng) / 64), 200, judge=False)
-
-
-def test_leaky_relu_matches_oracle():
-    check_cases(wide(test_leaky_relu.case), 300)
 
 
 @pytest.mark.parametrize("pair", [("int16", "int16"), ("int8", "int16"), ("int16", "int8"), ("float32", "int16")])
@@ -264,7 +205,7 @@ def test_check_refuses_an_offset_and_other_widths():
 
 
 def test_survives_a_file():
-    for module in WEIGHTED:
+    for module in (conv2d, depthwise_conv2d, fully_connected, transpose_conv):
         graph = widened(module.case(np.random.default_rng(5)), np.random.default_rng(5))
         back = read_back(graph)
         # An absent bias may be said or left away.
@@ -274,5 +215,5 @@ def test_survives_a_file():
 def test_float_meaning():
     for i in range(20):
         rng = np.random.default_rng([3, i])
-        check_forward(widened(test_mul.case(rng), rng), rng, 1.5, batched=False)
-        check_forward(widened(test_leaky_relu.case(rng), rng), rng, 1.5, batched=False)
+        check_forward(widened(mul.case(rng), rng), rng, 1.5, batched=False)
+        check_forward(widened(leaky_relu.case(rng), rng), rng, 1.5, batched=False)

@@ -1,17 +1,13 @@
 """L2_NORMALIZATION against the oracle."""
 
 import numpy as np
+from cases.l2_normalization import case
 from files import read_back, refusal
 from floats import check_forward
-from harness import act, check_cases, graph_of
+from harness import act, check_cases
 
 from intaglio.ops.inverse_sqrt import inverse_sqrt
 from intaglio.ops.l2_normalization import L2Normalization
-
-
-def case(rng):
-    x = act(rng, "x", [(1, 5), (1, 300), (3, 17), (1, 2, 3, 8), (1, 1)][int(rng.integers(5))])
-    return graph_of(L2Normalization(), [x], [act(rng, "y", x.shape, scale=1 / 128, zero_point=0)])
 
 
 def test_matches_oracle():

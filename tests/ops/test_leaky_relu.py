@@ -1,16 +1,12 @@
 """LEAKY_RELU against the oracle."""
 
 import numpy as np
-from elementwise_cases import check_float_and_file, unary_case
+from cases.leaky_relu import case
+from elementwise_cases import check_float_and_file
 from files import refusal
 from harness import act, check_cases
 
 from intaglio.ops.leaky_relu import LeakyRelu
-
-
-def case(rng):
-    alpha = float(np.float32(rng.choice([0.0, 0.01, 0.1, 0.2, 1.0, 1.5, -0.5, -0.3, rng.uniform(-1, 1)])))
-    return unary_case(rng, LeakyRelu(alpha))
 
 
 def test_matches_oracle():

@@ -1,16 +1,11 @@
 """LOGISTIC against the oracle."""
 
 import numpy as np
+from cases.logistic import case
 from elementwise_cases import check_float_and_file, unary_case
 from harness import act, check_cases
 
 from intaglio.ops.logistic import Logistic
-
-
-def case(rng):
-    # From inputs near zero to inputs whose every step saturates.
-    scale = float(np.exp(rng.uniform(np.log(1e-6), np.log(40.0))))
-    return unary_case(rng, Logistic(), scale, 1 / 256, -128)
 
 
 def test_matches_oracle():

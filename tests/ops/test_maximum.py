@@ -1,14 +1,11 @@
 """MAXIMUM against the oracle."""
 
 import numpy as np
-from elementwise_cases import binary_case, check_float_and_file
+from cases.maximum import case
+from elementwise_cases import check_float_and_file
 from harness import act, check_cases
 
 from intaglio.ops.maximum import Maximum
-
-
-def case(rng):
-    return binary_case(rng, Maximum(), None, alike=True)
 
 
 def test_matches_oracle():

@@ -1,14 +1,11 @@
 """MINIMUM against the oracle."""
 
 import numpy as np
-from elementwise_cases import binary_case, check_float_and_file
+from cases.minimum import case
+from elementwise_cases import check_float_and_file
 from harness import act, check_cases
 
 from intaglio.ops.minimum import Minimum
-
-
-def case(rng):
-    return binary_case(rng, Minimum(), None, alike=True)
 
 
 def test_matches_oracle():

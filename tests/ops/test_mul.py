@@ -1,14 +1,11 @@
 """MUL against the oracle."""
 
 import numpy as np
-from elementwise_cases import activation, binary_case, check_float_and_file
+from cases.mul import case
+from elementwise_cases import check_float_and_file
 from harness import act, check_cases
 
 from intaglio.ops.mul import Mul
-
-
-def case(rng):
-    return binary_case(rng, Mul(activation(rng)), lambda a, b: 64 * a.scale * b.scale)
 
 
 def test_matches_oracle():

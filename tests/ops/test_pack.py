@@ -4,29 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases.pack import case
 from files import read_back
 from floats import check_forward
-from harness import act, check_cases, const, graph_of
+from harness import act, check_cases, graph_of
 from reading import refusal
 
 from intaglio.errors import GraphError
 from intaglio.ops.base import TfliteOp
 from intaglio.ops.pack import Pack
-
-
-def case(rng, dtypes=("int8", "int8", "int16", "int32", "float32")):
-    shape = [int(d) for d in rng.integers(1, 6, int(rng.integers(1, 4)))]
-    first = act(rng, "x0", shape, str(rng.choice(dtypes)))
-    xs = [first]
-    for k in range(1, int(rng.integers(1, 7))):
-        if first.dtype != "float32" and rng.random() < 0.2:
-            xs.append(const(f"x{k}", rng.integers(-100, 100, shape).astype(first.dtype), first.quant))
-        else:
-            xs.append(replace(first, name=f"x{k}"))
-    if len(xs) > 1 and rng.random() < 0.2:
-        xs.append(xs[0])
-    op = Pack(int(rng.integers(0, len(shape) + 1)))
-    return graph_of(op, xs, [replace(first, name="y", shape=op.infer(xs, [])[0][0])])
 
 
 def test_matches_oracle():

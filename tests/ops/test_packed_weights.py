@@ -1,16 +1,14 @@
 """Weights of 4 and 2 bits: NumPy = host C under the sanitizers = TFLM, which has 4 bits in three operators."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
-import test_conv2d
-import test_depthwise_conv2d
-import test_fully_connected
-import test_transpose_conv
 from files import read_back
-from harness import act, check_cases, compare, const, graph_of, host_c, inputs_for, numpy_reference
+from harness import act, check_cases, check_graphs, compare, const, graph_of, host_c, inputs_for, numpy_reference
+from packed import CASES, one_scale, packed
 
 from intaglio import pipeline
 from intaglio.emit import tflite as writer
@@ -20,35 +18,11 @@ from intaglio.frontends.tflite import parse
 from intaglio.graph import Graph, Node, Quant, packed_range, verify
 from intaglio.manifest import FILE, Manifest
 from intaglio.ops.add import Add
+from intaglio.ops.conv2d import Conv2D
 from intaglio.ops.fully_connected import FullyConnected
 from intaglio.ops.packing import pack, pack_flat, unpack_flat
 from intaglio.ops.unsupported import Unsupported
 from intaglio.plan.memory import plan
-
-CASES = {
-    "conv2d": test_conv2d.case,
-    "depthwise_conv2d": test_depthwise_conv2d.case,
-    "fully_connected": test_fully_connected.case,
-    "transpose_conv": lambda rng: test_transpose_conv.case(rng, free=True),
-}
-
-
-def packed(graph: Graph, bits: int, rng) -> Graph:
-    """A case with weights of few bits: anything that fits, or the extremes alone."""
-    w = graph.tensors["w"]
-    low, high = packed_range(bits)
-    data = rng.choice([low, high], w.shape) if rng.random() < 0.2 else rng.integers(low, high + 1, w.shape)
-    quant = Quant(w.quant.scale, w.quant.zero_point, w.quant.axis, bits)
-    tensors = {**graph.tensors, "w": const("w", data.astype(np.int8), quant)}
-    return verify(graph.with_nodes(graph.nodes, tensors), "quantized")
-
-
-def one_scale(rng):
-    """TFLM's FULLY_CONNECTED takes 4-bit weights with one scale only."""
-    while True:
-        graph = test_fully_connected.case(rng)
-        if graph.tensors["w"].quant.per_tensor:
-            return graph
 
 
 @pytest.mark.parametrize("bits", [4, 2])
@@ -63,6 +37,7 @@ def test_one_scale_matches():
 
 def test_no_weights_but_extremes_at_the_bound_of_32_bits():
     """As many products of the largest size as check lets through: the kernels' sums taken apart stay inside too."""
+    found = []
     for zero_point in (-128, 127):
         rng = np.random.default_rng(zero_point + 128)
         x = act(rng, "x", (1, 3, 3, 2), scale=0.1, zero_point=zero_point)
@@ -73,8 +48,9 @@ def test_no_weights_but_extremes_at_the_bound_of_32_bits():
         spare = 2**31 - 1 - (1 << 16) - 18 * 8 * 255
         for bias in (spare, -spare):
             b = const("b", np.array([bias], np.int32), Quant((0.001,), (0,)))
-            graph = graph_of(test_conv2d.Conv2D(pads=pads), [x, w, b], [out])
-            check_cases(lambda _, graph=graph: graph, 1, judge=False)
+            graph = graph_of(Conv2D(pads=pads), [x, w, b], [out])
+            found.append(graph)
+    check_graphs(found, judge=False)
 
 
 @pytest.mark.parametrize("bits", [4, 2])
@@ -108,7 +84,7 @@ def test_values_beyond_the_bits_are_refused():
 def graph_with(w):
     rng = np.random.default_rng(1)
     good = const("w", np.ones((1, 1), np.int8), Quant((1.0,), (0,)))
-    op = test_fully_connected.FullyConnected()
+    op = FullyConnected()
     graph = graph_of(op, [act(rng, "x", (1, 1)), good], [act(rng, "y", (1, 1))])
     return replace(graph, tensors={**graph.tensors, "w": w})
 
@@ -154,12 +130,12 @@ def test_scratch_overlaps_nothing_that_is_alive():
             if other_start <= end and start <= other_end:
                 assert at + size <= other or other + other_size <= at
     assert planned.arena_bytes == 80 + 32 + 45  # both activations and the second row
-    check_cases(lambda _: graph, 1)
+    check_graphs([graph])
 
 
 def _node():
     return graph_of(
-        test_conv2d.Conv2D(pads=(1, 1, 1, 1)),
+        Conv2D(pads=(1, 1, 1, 1)),
         [act(np.random.default_rng(1), "x", (1, 4, 4, 3)), const("w", np.ones((1, 3, 3, 3), np.int8))],
         [act(np.random.default_rng(1), "y", (1, 4, 4, 1))],
     ).nodes[0]
@@ -223,5 +199,5 @@ def test_packed_weights_that_are_also_an_output(bits, weights, monkeypatch):
     graph = Graph("case", (node,), {t.name: t for t in (x, w, y)}, ("x",), ("y", "w"))
     rows = inputs_for(graph, rng, random=1)
     compiled = pipeline.compile_graph
-    monkeypatch.setattr(pipeline, "compile_graph", lambda graph, board: compiled(graph, board, weights=weights))
+    monkeypatch.setattr(pipeline, "compile_graph", partial(compiled, weights=weights))
     compare("host C", [graph], [rows], [numpy_reference(graph, rows)], host_c([graph], [rows]), 0)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases.pad import case
 from files import read_back
 from floats import check_forward
 from harness import act, check_cases, const, graph_of
@@ -11,20 +12,6 @@ from reading import refusal
 
 from intaglio.ops.base import TfliteOp
 from intaglio.ops.pad import Pad
-
-
-def case(rng):
-    rank = int(rng.integers(1, 5))
-    shape = [int(d) for d in rng.integers(1, 5, rank)]
-    pads = tuple((int(a), int(b)) for a, b in rng.integers(0, 4, (rank, 2)) * (rng.random((rank, 1)) < 0.6))
-    dtype = str(rng.choice(["int8", "int8", "int8", "int16"]))
-    x = act(rng, "x", shape, dtype)
-    value = 0.0
-    # TFLM fills an int16 PAD with 0, which is int16's zero point; PADV2 it takes for int8.
-    if dtype == "int8" and rng.random() < 0.6:
-        value = float(rng.choice([-np.inf, np.inf, x.scale * (int(rng.integers(-128, 128)) - x.zero_point)]))
-    op = Pad(pads, value)
-    return graph_of(op, [x], [replace(x, name="y", shape=op.infer([x], [])[0][0])])
 
 
 def test_matches_oracle():

@@ -2,18 +2,12 @@
 
 import numpy as np
 import pytest
+from cases.quantize import float_halves, from_float, halves
 from elementwise_cases import decimal
 from files import read_back
 from harness import act, check_cases, graph_of
 
-from intaglio.graph import Graph, Node
-from intaglio.ops.dequantize import Dequantize
 from intaglio.ops.quantize import Quantize
-
-
-def from_float(rng):
-    shape = tuple(int(v) for v in rng.integers(1, 6, int(rng.integers(1, 5))))
-    return graph_of(Quantize(), [act(rng, "x", shape, "float32")], [act(rng, "y", shape)])
 
 
 def test_float_matches_oracle():
@@ -32,15 +26,6 @@ def test_rescaling_matches_oracle(pair):
     check_cases(case, 200)
 
 
-def float_halves(rng):
-    """DEQUANTIZE feeds it floats at and around the middle between two integers."""
-    scale = decimal(rng)
-    x = act(rng, "x", (1, 300), scale=scale / 2)
-    middle, y = act(rng, "f", (1, 300), "float32"), act(rng, "y", (1, 300), scale=scale)
-    nodes = (Node("d", Dequantize(), ("x",), ("f",)), Node("q", Quantize(), ("f",), ("y",)))
-    return Graph("case", nodes, {t.name: t for t in (x, middle, y)}, ("x",), ("y",))
-
-
 def test_float_halves_match_oracle():
     check_cases(float_halves, 200)
 
@@ -50,11 +35,6 @@ def test_halves_round_away_from_zero_and_nonsense_saturates():
     x, y = act(rng, "x", (8,), "float32"), act(rng, "y", (8,), scale=0.5, zero_point=3)
     real = np.array([0.25, -0.25, 0.75, 1e30, -1e30, np.inf, -np.inf, np.nan], np.float32)
     assert Quantize().reference([real], [x], [y])[0].tolist() == [4, 2, 5, 127, -128, 127, -128, -128]
-
-
-def halves(rng):
-    """Every odd input lies half way between two outputs."""
-    return graph_of(Quantize(), [act(rng, "x", (1, 64), "int8", 0.5)], [act(rng, "y", (1, 64), "int8", 1.0)])
 
 
 def test_rescaling_by_a_half_matches_oracle():

@@ -1,19 +1,15 @@
 """RELU, RELU6 and RELU_N1_TO_1 against the oracle."""
 
 import numpy as np
+from cases.relu import relu6
 from elementwise_cases import check_float_and_file, unary_case
-from harness import act, check_cases, graph_of
+from harness import act, check_cases
 
 from intaglio.ops.relu import Relu
 
 
 def test_relu_matches_oracle():
     check_cases(lambda rng: unary_case(rng, Relu("relu")), 200)
-
-
-def relu6(rng):
-    x = act(rng, "x", (1, 256))
-    return graph_of(Relu("relu6"), [x], [act(rng, "y", (1, 256), scale=x.scale, zero_point=x.zero_point)])
 
 
 def test_relu6_matches_oracle():

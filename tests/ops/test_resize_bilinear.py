@@ -4,20 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases.resize_bilinear import case
 from floats import check_forward
-from harness import act, check_cases, graph_of
+from harness import act, check_cases
 from reading import refusal
 
 from intaglio.ops.base import TfliteOp
 from intaglio.ops.resize_bilinear import ResizeBilinear
-
-
-def case(rng):
-    size = tuple(int(v) for v in rng.integers(1, 24, 2))
-    mode = int(rng.integers(3))
-    op = ResizeBilinear(size, mode == 1, mode == 2)
-    x = act(rng, "x", (1, *(int(v) for v in rng.integers(1, 14, 2)), int(rng.integers(1, 5))))
-    return graph_of(op, [x], [replace(x, name="y", shape=op.infer([x], [])[0][0])])
 
 
 def test_matches_oracle():

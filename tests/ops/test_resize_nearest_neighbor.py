@@ -4,21 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases.resize_nearest_neighbor import case
 from floats import check_forward
-from harness import act, check_cases, graph_of
+from harness import act, check_cases
 from reading import refusal
 
 from intaglio.ops.base import TfliteOp
-from intaglio.ops.resize_nearest_neighbor import ResizeNearestNeighbor
-
-
-def case(rng):
-    size = tuple(int(v) for v in rng.integers(1, 24, 2))
-    align = bool(rng.random() < 0.4)
-    op = ResizeNearestNeighbor(size, align, bool(rng.random() < 0.5))
-    x = act(rng, "x", (1, *(int(v) for v in rng.integers(1, 14, 2)), int(rng.integers(1, 5))),
-            str(rng.choice(["int8", "int8", "int16"])))  # fmt: skip
-    return graph_of(op, [x], [replace(x, name="y", shape=op.infer([x], [])[0][0])])
 
 
 def test_matches_oracle():

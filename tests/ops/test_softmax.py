@@ -2,17 +2,11 @@
 
 import numpy as np
 import pytest
+from cases.softmax import case_of
 from floats import check_forward
-from harness import act, check_cases, graph_of
+from harness import act, check_cases
 
 from intaglio.ops.softmax import MAX_ROW, Softmax, exp_table
-
-
-def case_of(rng, row):
-    shape = [int(d) for d in rng.integers(1, 4, int(rng.integers(0, 4)))] + [row]
-    x = act(rng, "x", shape, scale=np.exp(rng.uniform(np.log(1e-4), np.log(5))))
-    beta = float(np.float32(rng.choice([1.0, 1.0, 0.5, 3.7])))
-    return graph_of(Softmax(beta), [x], [act(rng, "y", shape, scale=1 / 256, zero_point=-128)])
 
 
 def test_matches_oracle():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases.split import case
 from files import read_back
 from floats import check_forward
 from harness import act, check_cases, graph_of
@@ -11,21 +12,6 @@ from reading import refusal
 
 from intaglio.ops.base import TfliteOp
 from intaglio.ops.split import Split
-
-
-def case(rng):
-    rank = int(rng.integers(1, 5))
-    axis = int(rng.integers(0, rank))
-    count = int(rng.integers(1, 6))
-    sizes = (int(rng.integers(1, 5)),) * count
-    if rng.random() < 0.5:
-        sizes = tuple(int(s) for s in rng.integers(1, 5, count))
-    shape = [int(d) for d in rng.integers(1, 6, rank)]
-    shape[axis] = sum(sizes)
-    x = act(rng, "x", shape, str(rng.choice(["int8", "int8", "int16", "int32"])))
-    op = Split(axis, sizes)
-    outs = [replace(x, name=f"y{k}", shape=s) for k, (s, _) in enumerate(op.infer([x], []))]
-    return graph_of(op, [x], outs)
 
 
 def test_matches_oracle():

@@ -1,14 +1,11 @@
 """SQUARED_DIFFERENCE against the oracle."""
 
 import numpy as np
-from elementwise_cases import binary_case, check_float_and_file
+from cases.squared_difference import case
+from elementwise_cases import check_float_and_file
 from harness import act, check_cases
 
 from intaglio.ops.squared_difference import SquaredDifference
-
-
-def case(rng):
-    return binary_case(rng, SquaredDifference(), lambda a, b: 60 * max(a.scale, b.scale) ** 2)
 
 
 def test_matches_oracle():

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases.strided_slice import case
 from floats import check_forward
-from harness import act, check_cases, graph_of
+from harness import act, check_cases
 from reading import AsWritten, check_written, refusal
 
 from intaglio.emit import tflite as writer
@@ -13,27 +14,6 @@ from intaglio.frontends import tflite as reader
 from intaglio.graph import Graph, Node
 from intaglio.ops.base import TfliteOp
 from intaglio.ops.strided_slice import ALL, StridedSlice
-
-
-def case(rng):
-    rank = int(rng.integers(1, 5))
-    shape = [int(d) for d in rng.integers(1, 8, rank)]
-    begin, size, stride, shrink = [], [], [], []
-    for d, n in enumerate(shape):
-        taken = range(n)
-        if rng.random() < 0.7:
-            taken = range(int(rng.integers(0, n)), n, int(rng.integers(1, 4)))
-            taken = taken[: int(rng.integers(1, len(taken) + 1))]
-        if rng.random() < 0.3:
-            taken = taken[::-1]
-        if len(taken) == 1 and rng.random() < 0.4:
-            shrink.append(d)
-        begin.append(taken[0])
-        size.append(ALL if taken == range(n) else len(taken))
-        stride.append(taken.step if len(taken) > 1 else 1)
-    x = act(rng, "x", shape, str(rng.choice(["int8", "int8", "int16", "int32"])))
-    op = StridedSlice(tuple(begin), tuple(size), tuple(stride), tuple(shrink))
-    return graph_of(op, [x], [replace(x, name="y", shape=op.infer([x], [])[0][0])])
 
 
 def test_matches_oracle():

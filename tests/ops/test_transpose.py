@@ -4,20 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases.transpose import case_of
 from floats import check_forward
 from harness import act, check_cases, graph_of
 from reading import refusal
 
 from intaglio.ops.base import TfliteOp
 from intaglio.ops.transpose import Transpose
-
-
-def case_of(rng, ranks, dtypes):
-    rank = int(rng.choice(ranks))
-    shape = [int(d) for d in rng.choice([1, 2, 3, 4], rank)]
-    x = act(rng, "x", shape, str(rng.choice(dtypes)))
-    op = Transpose(tuple(int(p) for p in rng.permutation(rank)))
-    return graph_of(op, [x], [replace(x, name="y", shape=op.infer([x], [])[0][0])])
 
 
 def test_matches_oracle():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases.unpack import case
 from files import read_back
 from floats import check_forward
 from harness import act, check_cases, graph_of
@@ -12,16 +13,6 @@ from reading import refusal
 from intaglio.errors import GraphError
 from intaglio.ops.base import TfliteOp
 from intaglio.ops.unpack import Unpack
-
-
-def case(rng, dtypes=("int8", "int8", "int16", "int32", "float32")):
-    # The oracle gives no scalars.
-    shape = [int(d) for d in rng.integers(1, 6, int(rng.integers(2, 5)))]
-    axis = int(rng.integers(0, len(shape)))
-    x = act(rng, "x", shape, str(rng.choice(dtypes)))
-    op = Unpack(axis, shape[axis])
-    outs = [replace(x, name=f"y{k}", shape=s) for k, (s, _) in enumerate(op.infer([x], []))]
-    return graph_of(op, [x], outs)
 
 
 def test_matches_oracle():

@@ -8,9 +8,9 @@ from pathlib import Path
 import channel_graphs
 import every_operator
 import numpy as np
+import onnx_idioms
 import onnx_models
-import test_onnx
-import test_random_graphs
+import random_graphs
 import tiny_models
 import torch
 import torch_zoo
@@ -35,8 +35,8 @@ def graphs() -> dict[str, Graph]:
     found |= {f"network {name}": channel_graphs.network(name) for name in channel_graphs.NETWORKS}
     found |= {f"channels {seed}": channel_graphs.random_graph(seed) for seed in range(12)}
     for seed in range(12):
-        found[f"random {seed}"] = test_random_graphs.random_graph(np.random.default_rng([9, seed]), seed % 3)
-    files = {**test_onnx.IDIOMS, "qdq": onnx_models.qdq(), "qdq_uint8": onnx_models.qdq(np.uint8)}
+        found[f"random {seed}"] = random_graphs.random_graph(np.random.default_rng([9, seed]), seed % 3)
+    files = {**onnx_idioms.IDIOMS, "qdq": onnx_models.qdq(), "qdq_uint8": onnx_models.qdq(np.uint8)}
     found |= {f"onnx {name}": onnx_frontend.parse(data, "m.onnx", "m") for name, data in files.items()}
     found |= {f"marked {name}": onnx_frontend.translated(data, "m.onnx", "m") for name, data in files.items()}
     return {**found, **_quantized(found), **_shared()}

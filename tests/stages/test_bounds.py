@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 import pytest
 import tiny_models
+from graph_files import packed, parts
 from judge import limited
 from onnx import TensorProto
 from onnx_models import build, node
-from test_graph_file import packed, parts
 
 from intaglio import arrays, boards, graph_file, pipeline, prepare, runners, targets, tools
 from intaglio.errors import (

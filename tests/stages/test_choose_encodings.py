@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from encoded import chain, conv2d, of_each_4, sparse, with_weights
 from harness import act, const
-from test_encoded_weights import conv2d, of_each_4, product, with_weights
 
 from intaglio import assets, interpret, pipeline, targets
 from intaglio.errors import DataError
@@ -22,27 +22,6 @@ M4 = targets.load("cortex-m4")
 
 def code(kernel):
     return costs("cortex-m4")[kernel]["code"]
-
-
-def chain(*weights):
-    """Fully connected layers one after another."""
-    rng = np.random.default_rng(1)
-    op = product((1, 1)).nodes[0].op
-    tensors = {"x": act(rng, "x", (1, weights[0].shape[1]), scale=0.1)}
-    nodes = []
-    for i, w in enumerate(weights):
-        tensors |= {
-            f"w{i}": const(f"w{i}", w, Quant((0.01,), (0,))),
-            f"y{i}": act(rng, f"y{i}", (1, len(w)), scale=2.0),
-        }
-        nodes.append(Node(f"fc{i}", op, (nodes[-1].outputs[0] if nodes else "x", f"w{i}"), (f"y{i}",)))
-    return Graph("chain", tuple(nodes), tensors, ("x",), (nodes[-1].outputs[0],))
-
-
-def sparse(rng, rows, columns, density, values=(-3, 1, 2)):
-    w = rng.choice(np.array(values, np.int8), (rows, columns))
-    w[rng.random(w.shape) >= density] = 0
-    return w
 
 
 def test_dense_leaves_the_graph_as_it_is():

@@ -18,77 +18,16 @@ import onnx_models
 import pytest
 import tflite
 import tiny_models
-from typer.testing import CliRunner
+from command_line import M4, call, fails, need_gcc, need_m4, need_torch, ok, program
 
 import intaglio
 from intaglio import assets, boards, interpret
 from intaglio.__main__ import main as start
-from intaglio.cli import app
 from intaglio.emit import tflite as writer
 from intaglio.frontends import tflite as reader
 from intaglio.ops.max_pool2d import MaxPool2D
 
-M4 = "qemu-mps2-an386"
-HAVE_GCC = shutil.which("gcc") is not None
-HAVE_M4 = shutil.which("arm-none-eabi-gcc") is not None and shutil.which("qemu-system-arm") is not None
-HAVE_TORCH = True
-try:
-    import torch
-
-    torch.set_num_threads(1)
-except ImportError:
-    HAVE_TORCH = False
-need_gcc = pytest.mark.skipif(not HAVE_GCC, reason="gcc is not installed")
-need_m4 = pytest.mark.skipif(not HAVE_M4, reason="arm-none-eabi-gcc or qemu-system-arm is not installed")
-need_torch = pytest.mark.skipif(not HAVE_TORCH, reason="PyTorch is not installed")
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Each test in a folder of its own, with a cache of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
-    monkeypatch.setenv("COLUMNS", "120")
-    for make in (tiny_models.image, tiny_models.streaming, tiny_models.big, tiny_models.floats, tiny_models.two_inputs):
-        Path(f"{make.__name__}.tflite").write_bytes(writer.write(make()))
-    Path("unsupported.tflite").write_bytes(tiny_models.unsupported())
-    rng = np.random.default_rng(1)
-    np.savez("x.npz", x=rng.integers(-128, 128, (5, 6, 6, 2), np.int8))
-    np.savez("floats.npz", x=rng.standard_normal((20, 6)).astype(np.float32))
-
-
-def call(*args: str) -> tuple[int, str, str]:
-    """Exit status, stdout, stderr of a verb within this process."""
-    result = CliRunner().invoke(app, list(args))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def ok(*args: str) -> str:
-    code, out, err = call(*args)
-    assert code == 0 and not err, f"{args}: {code}\n{out}\n{err}"
-    return out
-
-
-def fails(*args: str) -> str:
-    """The paragraph; nothing may have been written, not even by a folder that is made and removed again."""
-    before = sorted(Path().rglob("*"))
-    code, out, err = call(*args)
-    assert code == 1, f"{args}: {code}\n{out}\n{err}"
-    assert err.startswith("error: ") and err.count("error: ") == 1 and "Traceback" not in err and "\n\n" not in err
-    assert [p for p in sorted(Path().rglob("*")) if ".cache" not in p.parts] == [
-        p for p in before if ".cache" not in p.parts
-    ]
-    return err
-
-
-def program(*args: str, env: dict[str, str] | None = None, **more) -> subprocess.CompletedProcess[str]:
-    """A verb as a process of its own."""
-    source = str(Path(intaglio.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": source, **(env or {})}
-    command = [sys.executable, "-m", "intaglio", *args]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, **more)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 # ---- what works -------------------------------------------------------------------------------------------------

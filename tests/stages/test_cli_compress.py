@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import fails, need_gcc, ok
 from digits_model import digits, trained
-from test_cli import elsewhere, fails, need_gcc, ok  # noqa: F401
 
 from intaglio import graph_file
 from intaglio.emit import tflite as writer
@@ -17,7 +17,7 @@ FILES = ("digits.tflite", "--train", "train.npz", "--test", "test.npz", "-o", "o
 
 
 @pytest.fixture(autouse=True)
-def data(elsewhere):  # noqa: F811
+def data(elsewhere):
     Path("digits.tflite").write_bytes(writer.write(trained()))
     for name, (x, y) in zip(("train.npz", "test.npz"), digits(), strict=True):
         np.savez(name, x=x[:200], y=y[:200])

@@ -3,8 +3,11 @@
 import json
 
 import numpy as np
+import pytest
 import tiny_models
-from test_cli import HAVE_GCC, call, elsewhere, fails, need_gcc, need_torch, ok  # noqa: F401
+from command_line import HAVE_GCC, call, fails, need_gcc, need_torch, ok
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @need_torch

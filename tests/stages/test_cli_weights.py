@@ -7,10 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
+from command_line import call, fails, need_gcc, need_m4, ok
+from encoded import chain, conv2d, sparse, with_weights
 from harness import act, const
-from test_choose_encodings import chain, sparse
-from test_cli import call, fails, need_gcc, need_m4, ok
-from test_encoded_weights import conv2d, with_weights
 
 import intaglio
 from intaglio import boards, interpret, prepare, profile

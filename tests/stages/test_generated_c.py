@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_random_graphs import random_graph
+from emitted import write
+from random_graphs import random_graph
 
 from intaglio import assets, build, pipeline, targets
 from intaglio.emit.kernels import written
@@ -39,12 +40,6 @@ def tiny() -> Graph:
     q = Quant((0.5,), (0,))
     tensors = {"x": Tensor("x", (1, 4, 4, 2), "int8", q), "y": Tensor("y", (1, 2, 2, 2), "int8", q)}
     return Graph("model", (Node("y", MaxPool2D((2, 2), (2, 2)), ("x",), ("y",)),), tensors, ("x",), ("y",))
-
-
-def write(files, folder):
-    for name, body in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(body)
 
 
 def sources(folder):

@@ -8,23 +8,13 @@ import numpy as np
 import pytest
 import tiny_models
 from floats import same_graph
+from graph_files import packed, parts
 
 from intaglio import graph_file, pipeline
 from intaglio.errors import ModelError
 from intaglio.graph import Quant
 
 MADE = (tiny_models.image, tiny_models.movement, tiny_models.two_inputs, tiny_models.streaming, tiny_models.floats)
-
-
-def parts(data: bytes) -> tuple[dict, bytes]:
-    _, header, raw = data.split(b"\n", 2)
-    return json.loads(header), raw
-
-
-def packed(header: object, raw: bytes) -> bytes:
-    """With a checksum that is right."""
-    body = json.dumps(header).encode() + b"\n" + raw
-    return graph_file.MAGIC + graph_file.digest(body).encode() + b"\n" + body
 
 
 @pytest.mark.parametrize("make", MADE, ids=lambda m: m.__name__)

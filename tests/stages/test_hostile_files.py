@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from emitted import write
 from harness import STRICT, compare, const, host_c, inputs_for, numpy_reference
-from test_generated_c import write
 
 from intaglio import oracle, pipeline
 from intaglio.boards import load as load_board

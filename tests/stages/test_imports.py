@@ -49,7 +49,7 @@ ROOMS: dict[str, set[str]] = {
     # Boards know runners by looking in their folder, so that a runner may know what firmware is.
     "regions": {"targets"},
     "boards": {"assets", "regions", "targets"},
-    "firmware": {"boards", "manifest", "regions", "targets", "tools"},
+    "firmware": {"boards", "files", "manifest", "regions", "stack", "targets", "tools"},
     "build": {"assets", "boards", "firmware", "manifest", "stack", "tools"},
     "runners": {"assets", "boards", "build", "files", "firmware", "manifest", "tools"},
     "accuracy": {"manifest"},

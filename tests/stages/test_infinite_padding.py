@@ -6,8 +6,8 @@ import pytest
 import torch
 from files import read_back
 from harness import act, graph_of, host_c
+from onnx_idioms import in_memory_order, nhwc
 from onnx_models import build, node, rng_array
-from test_onnx import in_memory_order, nhwc
 from torch import nn
 from torch_zoo import Fn
 

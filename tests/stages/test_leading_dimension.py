@@ -11,10 +11,10 @@ import torch
 import torch_zoo
 from harness import host_c
 from onnx import TensorProto, helper, numpy_helper
+from onnx_idioms import IDIOMS, in_memory_order, input_shape, one
 from onnx_models import build, node, rng_array
-from test_onnx import IDIOMS, in_memory_order, input_shape, one
-from test_onnx_nodes import CASES, OPSETS
-from test_torch_frontend import order_of
+from onnx_node_cases import CASES, OPSETS
+from torch_zoo import order_of
 
 from intaglio import interpret, pipeline
 from intaglio.errors import IntaglioError, UnsupportedError

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-import test_random_graphs
-from harness import compare, const, host_c, inputs_for, numpy_reference, tflm
+import random_graphs
+from harness import compare, const, inputs_for, numpy_reference, tflm
+from lossless_check import check
 
 from intaglio.compress.lossless import cost, lossless
 from intaglio.errors import GraphError
@@ -250,19 +251,6 @@ def cases(count: int, seed: int, make=random_graph) -> tuple[list[Graph], list]:
     return graphs, [inputs_for(g, np.random.default_rng([seed, i]), random=4) for i, g in enumerate(graphs)]
 
 
-def check(graphs, feeds, seed, borders=True):
-    """NumPy and C of the reduced graphs give what NumPy gives for the graphs. Returns the reduced graphs."""
-    reduced = [lossless(g, borders) for g in graphs]
-    expected = [numpy_reference(g, rows) for g, rows in zip(graphs, feeds, strict=True)]
-    found = [numpy_reference(g, rows) for g, rows in zip(reduced, feeds, strict=True)]
-    compare("the reduced graph", graphs, feeds, expected, found, seed)
-    compare("its C", graphs, feeds, expected, host_c(reduced, feeds), seed)
-    for before, after in zip(graphs, reduced, strict=True):
-        assert all(a <= b for a, b in zip(cost(after), cost(before), strict=True))
-        assert lossless(after, borders) is after
-    return reduced
-
-
 def test_no_byte_changes():
     graphs, feeds = cases(120, 11)
     reduced = check(graphs, feeds, 11)
@@ -317,7 +305,7 @@ def test_without_borders_tflite_says_it_and_the_oracle_agrees():
 
 def test_graphs_with_state_and_several_outputs():
     def make(rng):
-        return test_random_graphs.random_graph(rng, states=int(rng.integers(0, 3)))
+        return random_graphs.random_graph(rng, states=int(rng.integers(0, 3)))
 
     check(*cases(60, 13, make), 13)
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from harness import act, const, inputs_for
-from test_lossless import check
+from lossless_check import check
 
 from intaglio.graph import Graph, Node, Quant, packed_range, verify
 from intaglio.ops.concatenation import Concatenation

@@ -5,8 +5,8 @@ import onnx
 import onnx_models
 import pytest
 from onnx import TensorProto
+from onnx_idioms import check_float, int8_rows, nhwc
 from onnx_models import build, node, rng_array
-from test_onnx import check_float, int8_rows, nhwc
 
 from intaglio import interpret
 from intaglio.errors import UnsupportedError

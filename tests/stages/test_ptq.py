@@ -8,7 +8,7 @@ import pytest
 import torch
 from harness import compare, host_c, tflm
 from torch import nn
-from torch_zoo import IMAGE, ZOO, Fn, channels_last, conv, model, sample, seq
+from torch_zoo import IMAGE, NOT_IN_TFLITE, ZOO, Fn, channels_last, conv, model, sample, seq
 
 from intaglio import interpret
 from intaglio.errors import DataError, UnsupportedError
@@ -21,14 +21,6 @@ from intaglio.quantize.post_training import post_training, quantize
 from intaglio.quantize.scales import affine, groups_of
 
 torch.set_num_threads(1)
-NOT_IN_TFLITE = {
-    "conv_transpose": "its cut of 1 with an odd output is neither SAME nor VALID",
-    "avg_pool_no_count_pad": "symmetrical padding of an average pool is neither SAME nor VALID",
-    "silu": "SILU is no operator of TFLite",
-    "negate_square": "NEG of TFLM is float32 only",
-    "extremes": "NEG of TFLM is float32 only",
-}
-"""What the oracle cannot be asked about."""
 
 
 def to_int8(x, t):

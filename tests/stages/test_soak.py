@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-
+import cases as operators
 import pytest
 from harness import check_cases
-from test_random_graphs import random_graph
+from random_graphs import random_graph
 
 pytestmark = pytest.mark.soak
 CASES, BATCH = 2000, 250
-OPERATORS = sorted(
-    p.stem
-    for p in (Path(__file__).resolve().parents[1] / "ops").glob("test_*.py")
-    if "\ndef case(rng):" in p.read_text()
-)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-def test_operators(name):
-    case = importlib.import_module(name).case
+@pytest.mark.parametrize("found", [c for c in operators.every() if "int8" in c.dtypes], ids=lambda c: c.name)
+def test_operators(found):
     for seed in range(1000, 1000 + CASES // BATCH):
-        check_cases(case, BATCH, seed=seed)
+        check_cases(found.make, BATCH, seed=seed, judge=found.oracle)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch_zoo import IMAGE, ZOO, Fn, channels_last, conv, model, sample, seq
+from torch_zoo import IMAGE, ZOO, Fn, channels_last, conv, model, order_of, sample, seq
 
 from intaglio import extras
 from intaglio.errors import DataError, ToolError, UnsupportedError
@@ -36,12 +36,6 @@ def outputs_of(graph, x):
         return run_float(graph, [rows])
     each = [run_float(graph, [one[None]]) for one in rows]
     return [np.concatenate(o) for o in zip(*each, strict=True)]
-
-
-def order_of(graph, name):
-    """The memory order that the graph's notes state for an output."""
-    note = next(n for n in graph.notes if n.startswith(f"output {name}:"))
-    return [int(d) for d in re.search(r"order \(([^)]*)\)", note)[1].split(",") if d.strip()]
 
 
 @pytest.mark.parametrize("name", ZOO)

@@ -5,9 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from harness import compare, host_c
-from test_torch_frontend import order_of
 from torch import nn
-from torch_zoo import Fn, channels_last, conv, seq
+from torch_zoo import Fn, channels_last, conv, order_of, seq
 
 from intaglio import interpret
 from intaglio.floats.run import run_float

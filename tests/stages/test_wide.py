@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 from harness import compare, host_c, tflm
-from test_ptq import NOT_IN_TFLITE
-from torch_zoo import ZOO, channels_last, model, sample, seq
+from torch_zoo import NOT_IN_TFLITE, ZOO, channels_last, model, sample, seq
 
 import intaglio
 from intaglio import interpret

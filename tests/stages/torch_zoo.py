@@ -1,5 +1,7 @@
 """Small seeded modules that between them use every ATen operator intaglio translates."""
 
+import re
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -222,3 +224,19 @@ def sample(name, n=12):
 def channels_last(x):
     """NCHW -> NHWC; anything but four dimensions is left alone."""
     return x.permute(0, 2, 3, 1).contiguous() if x.dim() == 4 else x
+
+
+def order_of(graph, name):
+    """The memory order that the graph's notes state for an output."""
+    note = next(n for n in graph.notes if n.startswith(f"output {name}:"))
+    return [int(d) for d in re.search(r"order \(([^)]*)\)", note)[1].split(",") if d.strip()]
+
+
+NOT_IN_TFLITE = {
+    "conv_transpose": "its cut of 1 with an odd output is neither SAME nor VALID",
+    "avg_pool_no_count_pad": "symmetrical padding of an average pool is neither SAME nor VALID",
+    "silu": "SILU is no operator of TFLite",
+    "negate_square": "NEG of TFLM is float32 only",
+    "extremes": "NEG of TFLM is float32 only",
+}
+"""What the oracle cannot be asked about."""

@@ -60,21 +60,20 @@ def compile_firmware(
         work = Path(name)
         for header, text in generated(manifest).items():
             (work / header).write_text(text, "utf-8")
-        # Short relative names in the debug information: the same bytes wherever the folder and intaglio are.
+        # Short names, so that the same files are the same bytes wherever the folder and intaglio are.
         places = {work: "app", runtime: "runtime_c", board.folder: "board", folder: "."}
-        maps = [f"-ffile-prefix-map={path}={short}" for path, short in places.items()]
         # -iquote: no file of the model can stand in for a header of the C library.
-        flags = [*maps, *cflags, f"-iquote{folder}"]
+        flags = [*cflags, f"-iquote{folder}"]
         many = ["-fno-tree-pta"] if len(manifest.layers) > MANY_LAYERS else []
         graphs = [stack.FLAG] * (tools.gcc_version(target.gcc.program) >= stack.SINCE_GCC)
         sources = [folder / s for s in manifest.sources]
-        model_objects = compile_all(target, sources, work / "model", [*flags, *many, *graphs])
+        model_objects = compile_all(target, sources, work / "model", [*flags, *many, *graphs], places)
         deepest = stack.deepest(
             [p.read_text("utf-8", "replace") for p in sorted((work / "model").glob(f"*{stack.SUFFIX}"))],
             f"{manifest.model}_run",
         )
         app_flags = [*flags, *PORT_FLAGS, f"-I{work}", f"-I{runtime / 'app'}"]
-        app_objects = compile_all(target, application(board), work / "app", app_flags)
+        app_objects = compile_all(target, application(board), work / "app", app_flags, places)
         linked = work / "firmware.elf"
         link_flags = [*cflags]
         if board.memory is not None:

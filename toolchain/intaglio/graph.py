@@ -252,6 +252,13 @@ def as_array(value: Any) -> Array:
     return np.asarray((held.float() if held.is_floating_point() and held.element_size() < 4 else held).numpy())
 
 
+def equal_constants(graph: Graph) -> dict[str, str]:
+    """By the name of each constant, the first with the same bytes and dtype: flash holds them once."""
+    first: dict[tuple[str, bytes], str] = {}
+    constants = (t for t in graph.tensors.values() if t.is_const and t.data is not None)
+    return {t.name: first.setdefault((t.dtype, t.data.tobytes()), t.name) for t in constants if t.data is not None}
+
+
 def fresh(name: str, taken: Container[str]) -> str:
     """`name`, or the first of name_1, name_2, ... that is not taken: a model may use any name for its own tensors."""
     if name not in taken:

@@ -14,10 +14,9 @@ from .. import assets
 from ..errors import GraphError
 from ..graph import Graph, layer_name
 from ..manifest import FILE, Layer, Manifest, port_of
-from ..ops.base import Const
 from .header import header
 from .kernels import written
-from .source import Source, constant_names, values
+from .source import Source
 from .stamp import model_hash, of_runtime
 
 C_HEADERS = {
@@ -45,7 +44,7 @@ def emit(graph: Graph, board: str) -> dict[str, bytes]:
     text = Source(graph, digits)
     files = {f"{graph.name}.h": header(graph, digits), f"{graph.name}.c": text.source(), "itg.h": _itg_h()}
     files |= {f"kernels/{name}": body for name, body in written(_texts(kernels)).items()}
-    files[FILE] = manifest(graph, board, text.lines, [n for n in sorted(files) if n.endswith(".c")]).to_json()
+    files[FILE] = manifest(text, board, [n for n in sorted(files) if n.endswith(".c")]).to_json()
     return {name: body.encode() for name, body in sorted(files.items())}
 
 
@@ -58,28 +57,26 @@ def _itg_h() -> str:
     return f"{of_runtime('itg.h')}\n{text}"
 
 
-def manifest(graph: Graph, board: str, lines: Mapping[int, tuple[int, int]], sources: Sequence[str]) -> Manifest:
-    """What intaglio.json says of the folder."""
+def manifest(text: Source, board: str, sources: Sequence[str]) -> Manifest:
+    """What intaglio.json says of the folder, once MODEL.c is written."""
+    graph = text.graph
     layers = tuple(
         Layer(
             name=layer_name(n.name),
             op=n.op.name,
             macs=n.op.macs(graph.ins(n), graph.outs(n)),
-            line=lines.get(i),
+            line=text.lines.get(i),
             encoding=next((t.encoding for t in graph.ins(n) if t is not None and t.encoding), ""),
         )
         for i, n in enumerate(graph.nodes)
     )
-    arguments = [v for n in graph.nodes for c in n.calls for v in values(c)]
-    packed = {v.data.tobytes() for v in arguments if isinstance(v, Const) and v.weights}  # equal ones are stored once
-    weight_bytes = sum(graph.tensors[n].nbytes for n in constant_names(graph)) + sum(len(v) for v in packed)
     return Manifest(
         model=graph.name,
         board=board,
         inputs=tuple(port_of(graph.tensors[n]) for n in graph.inputs),
         outputs=tuple(port_of(graph.tensors[n]) for n in graph.outputs),
         arena_bytes=graph.arena_bytes or 0,
-        weight_bytes=weight_bytes,
+        weight_bytes=text.weight_bytes,
         state_bytes=sum(t.nbytes for t in graph.states()),
         peak=layer_name(graph.peak),
         layers=layers,

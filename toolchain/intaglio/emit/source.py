@@ -30,10 +30,13 @@ class Source:
         self.offsets = arena.names(graph)
         self.stored: dict[tuple[str, bytes | str], str] = {}
         """Arrays by what they hold, and structs by their text: equal ones are written once."""
+        self.weight_bytes = 0
+        """Of the model's constants, as they are or encoded: each array once."""
         for name, c_name in self.weights.items():
             t = graph.tensors[name]
             assert t.data is not None
             self.stored[t.dtype, t.data.tobytes()] = c_name
+            self.weight_bytes += t.nbytes
 
     def source(self) -> str:
         graph = self.graph
@@ -193,6 +196,7 @@ class Source:
         c_name = f"{self.prefix(i)}{suffix}_{a.suffix}"
         stored = self.stored.setdefault((a.data.dtype.name, a.data.tobytes()), c_name)
         if stored == c_name:
+            self.weight_bytes += a.data.nbytes if a.weights else 0
             self.arrays[c_name] = array(c_name, a.data, a.comment or dims(a.data.shape), self.flash, a.align or None)
         return stored
 

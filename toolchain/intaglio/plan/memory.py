@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from ..graph import Graph, Node, Place, Tensor
+from ..graph import Graph, Node, Place, equal_constants
 from ..ops.base import Scratch
 from .arena import Offsets, alive, fullest, place
 from .storage import Group, groups, lags, scratch_groups, scratch_member
@@ -63,15 +63,8 @@ def _planned(graph: Graph, lagging: Collection[int]) -> Graph:
             places |= dict.fromkeys(g.members, g.place)
         else:
             places |= {name: Place("arena", offset=at) for name, at in g.at(offsets[g.members]).items()}
-    tensors: dict[str, Tensor] = {}
-    stored: dict[tuple[str, bytes], str] = {}
-    for name, t in graph.tensors.items():
-        if t.data is not None and t.is_const:
-            # Equal constants lie in flash once.
-            first = stored.setdefault((t.dtype, t.data.tobytes()), name)
-            tensors[name] = replace(t, place=Place("const", of=first))
-        else:
-            tensors[name] = replace(t, place=places[name])
+    places |= {name: Place("const", of=first) for name, first in equal_constants(graph).items()}
+    tensors = {name: replace(t, place=places[name]) for name, t in graph.tensors.items()}
     peak = graph.nodes[fullest(arena, len(graph.nodes))].name if arena and graph.nodes else ""
     nodes = tuple(_with_scratch(node, i, graph, offsets) for i, node in enumerate(graph.nodes))
     return replace(graph, nodes=nodes, tensors=tensors, arena_bytes=size, peak=peak)

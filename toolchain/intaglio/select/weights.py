@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import kernels, targets
 from ..errors import DataError
-from ..graph import Graph, Node, Preference, Tensor
+from ..graph import Graph, Node, Preference, Tensor, equal_constants
 from ..kernels import costs
 from ..kernels.base import Kernel
 from ..kernels.costs import CORE, cost
@@ -99,11 +99,11 @@ def choose_encodings(graph: Graph, preference: Preference, core: str = CORE) -> 
 def options(graph: Graph, target: Target) -> list[Layer]:
     """All choices: each int8 tensor that serves as weights only, in each encoding for which all of its layers have a
     kernel on the target."""
-    equal: dict[tuple[int, bytes], list[str]] = {}
-    for name in dict.fromkeys(name for n in graph.nodes for name in n.inputs if name):
+    same, equal = equal_constants(graph), dict[tuple[int, str], list[str]]()
+    for name in dict.fromkeys(name for n in graph.nodes for name in n.inputs if name in same):
         t = graph.tensors[name]
-        if t.data is not None and _is_weights(graph, t):
-            equal.setdefault((t.shape[0], t.data.tobytes()), []).append(name)
+        if _is_weights(graph, t):
+            equal.setdefault((t.shape[0], same[name]), []).append(name)
     room = _room(graph, target) if equal else {}
     at = {id(n): i for i, n in enumerate(graph.nodes)}
     found = []
