@@ -5,7 +5,7 @@
     python benchmarks/prove.py --check    says which those are, and proves nothing
     python benchmarks/prove.py NAME...    these alone, e.g. softmax
 
-The models are the random cases of tests/ops, the random graphs of tests/stages/test_random_graphs.py, and those of
+The models are the random cases of tests/ops, the random graphs of tests/stages/random_graphs.py, and those of
 tests/stages/tiny_models.py. The tests run once with `Recorder` in the place of compiler and oracle. For each kernel a
 few cases are taken, small and unlike each other. Inputs can hold any bytes, floats NaN and infinity among them. Eva
 follows all of that at once and reports what might be undefined; no report is a proof.

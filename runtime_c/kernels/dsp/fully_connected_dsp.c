@@ -63,7 +63,10 @@ void itg_fully_connected_dsp(const int8_t *in, const uint32_t *pairs, const int3
             sum_four(in, group, p->in_c, sum);
             for (int32_t k = 0; k < channels; k++) {
                 const int32_t m = (first + k) * p->multiplier_step;
-                const int32_t y = itg_requantize(sum[k] + sums[first + k], multiplier[m], shift[m]) + p->out_offset;
+                /* Both sums fit 32 bits: the compiler of the model refuses weights that could leave them. */
+                const int32_t acc = (int32_t)((uint32_t)sum[k] + (uint32_t)sums[first + k]);
+                const int32_t scaled = itg_requantize(acc, multiplier[m], shift[m]);
+                const int32_t y = (int32_t)((uint32_t)scaled + (uint32_t)p->out_offset);
                 *out++ = (int8_t)itg_clamp(y, p->out_min, p->out_max);
             }
             group += words;

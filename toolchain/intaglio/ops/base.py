@@ -182,7 +182,7 @@ class Op:
     """Base of all operators. Subclasses are frozen dataclasses: fields are attributes, methods are rules."""
 
     name: ClassVar[str] = ""
-    """The stem: `conv2d` for ops/conv2d.py, kernels/c/conv2d.c, tests/ops/test_conv2d.py."""
+    """The stem: `conv2d` for ops/conv2d.py, kernels/c/conv2d.c, tests/ops/cases/conv2d.py."""
     tflite: ClassVar[tuple[str, ...]] = ()
     """Builtin operators of TFLite that this class reads."""
     input_names: ClassVar[tuple[str, ...]] = ("x",)
