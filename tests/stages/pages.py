@@ -20,7 +20,16 @@ README = ROOT / "README.md"
 PAGES = {path.stem: path for path in sorted((ROOT / "docs").glob("*.md"))}
 NOT_RUN = ("make", "pip ")
 """Commands that set up or test, which something else runs."""
-COPIED = ("toolchain", "runtime_c", "boards", "targets", "tests/ops", "tests/kernels", "pyproject.toml")
+COPIED = (
+    "toolchain",
+    "runtime_c",
+    "boards",
+    "targets",
+    "tests/ops",
+    "tests/kernels",
+    "tests/conftest.py",
+    "pyproject.toml",
+)
 ENVIRONMENT = {**os.environ, "COLUMNS": "80", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

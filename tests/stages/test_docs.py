@@ -80,6 +80,18 @@ def test_compress(done):
             assert float(mine.replace(",", "")) == pytest.approx(float(other.replace(",", "")), rel=0.05)
 
 
+def test_deep_compression_reached_what_was_asked_and_what_the_page_says():
+    results = json.loads((pages.ROOT / "benchmarks" / "results" / "deep_compression.json").read_text())
+    said = []
+    for found in results.values():
+        smaller, error = found["float32_bytes"] / found["bytes"], 100 * (1 - found["right"] / found["test_images"])
+        assert smaller >= found["smaller_asked"] and error <= found["error_asked"]
+        assert set(found["differing"]) >= {"host", "M0+", "M4"} and not any(found["differing"].values())
+        said.append((f"{smaller:.0f}", f"{error:.2f}"))
+    shown = TEXT["compress"][TEXT["compress"].index("- LeNet-300-100") :].replace("\n", " ")
+    assert re.findall(r"(\d+) times smaller at (\d\.\d\d) %", shown) == said
+
+
 def test_recipes_and_their_steps_are_those_there_are():
     text = TEXT["compress"]
     assert sorted(re.findall(r"^\| `([\w-]+)` \|", text[text.index("| `do` |") + 8 :], re.M)) == sorted(kinds())

@@ -16,7 +16,7 @@ INSTALL = {
     "ai-edge-litert": "pip install 'ai-edge-litert>=2.0'",
     "scikit-learn": "pip install 'scikit-learn>=1.4'",
 }
-"""By the name of the distribution. README, doctor and errors give the same line."""
+"""By the name of the distribution. Doctor and errors give the same line."""
 
 
 def version() -> str:
