@@ -4,11 +4,12 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 python=.venv/bin/python
-# What `make quick` asks: operators and kernels, the planner, who imports whom, facts of operators, one run of most verbs.
+# What `make quick` asks: operators and kernels, the planner, who imports whom, facts of operators, some verbs.
+cli=tests/stages/test_cli.py
 quick=(
     tests/ops tests/kernels
-    tests/stages/test_{plan,overlaps,imports,operator_facts,passes,stack,columns,test_files}.py
-    tests/stages/test_cli.py::test_{inspect,compile_without_firmware_and_again,run_on_the_host_integers_and_floats,lists,the_program}
+    tests/stages/test_{plan,overlaps,imports,operator_facts,stack,columns,test_files}.py
+    "$cli"::test_{inspect,compile_without_firmware_and_again,run_on_the_host_integers_and_floats,lists,the_program}
 )
 results=()
 failed=0
@@ -32,7 +33,7 @@ for part in "$@"; do
             step ruff "$python" -m ruff check .
             step mypy "$python" -m mypy
             ;;
-        quick) step "30 cases an operator, on this computer and a Cortex-M4" "$python" -m pytest -n 2 -rs --cases 30 "${quick[@]}" ;;
+        quick) step quick "$python" -m pytest -n 2 -rs --cases 30 "${quick[@]}" ;;
         pytest) step pytest "$python" -m pytest -n 2 -rs ;;
         *)
             echo "usage: $0 lint|quick|pytest..." >&2
