@@ -48,7 +48,15 @@ def model_hash(graph: Graph) -> str:
                 digest.update(t.data.tobytes())
     for node in graph.nodes:
         wires = [[numbers[n] for n in names] for names in (node.inputs, node.outputs)]
-        digest.update(repr((node.op.name, node.op, wires)).encode())
+        attributes = {key: _plain(value) for key, value in vars(node.op).items()}
+        digest.update(repr((node.op.name, attributes, wires)).encode())
     ends = [[numbers[n] for n in names] for names in (graph.inputs, graph.outputs)]
     digest.update(repr(ends).encode())
     return digest.hexdigest()[:12]
+
+
+def _plain(value: object) -> object:
+    """A number as a float, for 3 and 3.0 mean the same attribute and files keep the one or the other."""
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return float(value) if isinstance(value, int | float) else value
