@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import struct
 import zlib
@@ -10,6 +9,7 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
+import cases
 import numpy as np
 import random_graphs
 import sparse_files
@@ -28,12 +28,8 @@ from intaglio.summary import summarize
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"
 KERAS = sorted((Path(__file__).parents[1] / "keras").glob("*.tflite"))
-OPERATORS = sorted(
-    p.stem
-    for p in (Path(__file__).resolve().parents[1] / "ops").glob("test_*.py")
-    if "\ndef case(rng):" in p.read_text()
-)
-
+OPERATORS = [c for c in cases.every() if c.oracle and "int8" in c.dtypes]
+"""Those that a .tflite holds."""
 
 WAYS: tuple[tuple[bool, Preference], ...] = (
     *[(False, "dense")] * 5, (True, "dense"), (False, "size"), (True, "balanced"),
@@ -74,7 +70,7 @@ def seed_graph(rng: np.random.Generator) -> Graph:
     if kind < 0.4:
         return pick(rng, (*tiny_models.ALL, tiny_models.floats))()
     if kind < 0.85:
-        return importlib.import_module(pick(rng, OPERATORS)).case(rng)
+        return pick(rng, OPERATORS).make(rng)
     return random_graphs.random_graph(rng, states=int(rng.integers(0, 2)))
 
 

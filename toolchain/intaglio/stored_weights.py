@@ -41,6 +41,11 @@ class StoredWeights:
     """As the graph has it."""
     ways: tuple[Way, ...]
 
+    @property
+    def taken(self) -> Way | None:
+        """The way that a compilation takes: of several kernels for the graph's encoding the first."""
+        return next((way for way in self.ways if way.encoding == self.encoding), None)
+
 
 ENCODINGS = (
     Column(

@@ -142,7 +142,7 @@ def _markdown(
 
     def written(cell: str, row: int, column: int) -> str:
         layer, way = listed[row]
-        if at[column] == "encoding" and way.encoding == layer.encoding:
+        if at[column] == "encoding" and way is layer.taken:
             return f"**{cell}**"
         return for_markdown(cell) if at[column] == "name" else cell
 
@@ -228,7 +228,7 @@ def _encodings(stored: Sequence[StoredWeights], key: str) -> str:
         return ""
     found = cells(ENCODINGS, ways(stored))
     head = "".join(f"<th>{h}</th>" for h in found.titles)
-    chosen = (way.encoding == layer.encoding for layer, way in ways(stored))
+    chosen = (way is layer.taken for layer, way in ways(stored))
     lines = [
         f"<tr{' class=chosen' if has else ''}>{_row(found.titles, row)}</tr>"
         for has, row in zip(chosen, found.body, strict=True)
