@@ -18,8 +18,7 @@ from common import CORES, SHARED, differing, firmware, publish, random_inputs, t
 
 from intaglio import assets, boards, build, interpret, oracle, pipeline, profile, runners, tools
 from intaglio.graph import Array, Graph, Node, Quant, Tensor, constant
-from intaglio.kernels import costs as encoding_costs
-from intaglio.kernels.costs import FILE, work
+from intaglio.kernels.costs import FILE, measured, work
 from intaglio.kernels.encodings import encode, matrix, names
 from intaglio.ops.base import Call, Op
 from intaglio.ops.conv2d import Conv2D
@@ -85,7 +84,7 @@ def main() -> None:
     for core, kernels in costs.items():
         target = assets.root() / "targets" / boards.load(CORES[core]).target
         (target / FILE).write_text(json.dumps(kernels, indent=1) + "\n")
-    encoding_costs.costs.cache_clear()
+    measured.cache_clear()
     models = {name: whole(name) for name in MODELS if SHARED.exists()}
     code = {core: {kernel: int(cost["code"]) for kernel, cost in each.items()} for core, each in costs.items()}
     publish("encodings", report(found, code, models), {"layers": found, "code": code, "models": models})
@@ -207,10 +206,9 @@ def code_bytes(kernel: str, core: str) -> int:
     root = assets.root() / "runtime_c"
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "kernel.o"
-        flags = [f"-I{root / 'include'}"]
-        command = build.compile_command(
-            boards.load(CORES[core]).load_target(), root / "kernels" / "c" / f"{kernel}.c", out, flags, "gcc"
-        )
+        flags = [f"-I{root / 'include'}", f"-I{root / 'kernels' / 'c'}"]
+        [source] = (root / "kernels").glob(f"*/{kernel}.c")
+        command = build.compile_command(boards.load(CORES[core]).load_target(), source, out, flags, "gcc")
         tools.call(command, timeout=60)
         text = tools.call([tools.find("arm-none-eabi-size"), out], timeout=60).tail(1)
     return int(text.split()[0]) + int(text.split()[1])
